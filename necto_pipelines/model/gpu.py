@@ -1,0 +1,102 @@
+"""One name for each GPU, whatever a source calls it.
+
+A key is `FAMILY-<VRAM>GB` (`H100-80GB`, `RTX4090-24GB`); the interface is kept apart. Sources state memory as usable
+GiB, binary or decimal units, so the stated figure is moved to the nearest size the family was made with.
+Families and sizes: vendors' data sheets and akash-network/provider-configs devices/pcie/gpus.json (2026-11-22).
+"""
+
+import difflib
+import re
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from necto_pipelines.failures import InvalidInput, Problem
+
+FAMILIES: Final[dict[str, tuple[int, ...]]] = {
+    # data centre, NVIDIA
+    "B300": (288,), "B200": (192,), "GB200": (192,), "H200": (141,), "H100": (80, 94), "A100": (40, 80), "A800": (80,),
+    "L40S": (48,), "L40": (48,), "L4": (24,), "A40": (48,), "A30": (24,), "A16": (16,), "A10G": (24,), "A10": (24,), "T4": (16,),
+    "T4G": (16,), "V100": (16, 32), "P100": (16,), "P40": (24,), "P4": (8,), "K80": (12,),
+    # data centre, AMD
+    "MI300X": (192,), "MI250": (128,), "MI100": (32,), "MI60": (32,),
+    # workstation
+    "RTXPRO6000": (96,), "RTXPRO4500": (32,), "RTX6000ADA": (48,), "RTX5000ADA": (32,), "RTX4000ADA": (20,), "RTX2000ADA": (16,),
+    "RTXA6000": (48,), "RTXA5000": (24,), "RTXA4000": (16,), "RTXA2000": (6, 12), "RTX8000": (48,), "RTX6000": (24,),
+    "RTX5000": (16,), "RTX4000": (8,), "P6000": (24,), "P5000": (16,), "P4000": (8,), "P2000": (5, 4), "M4000": (8,),
+    # consumer
+    "RTX5090": (32,), "RTX5080": (16,), "RTX5070TI": (16,), "RTX5070": (12,), "RTX4090": (24,), "RTX4080S": (16,), "RTX4080": (16,),
+    "RTX4070TI": (12,), "RTX4070S": (12,), "RTX4070": (12,), "RTX4060TI": (16, 8), "RTX4060": (8,), "RTX3090TI": (24,),
+    "RTX3090": (24,), "RTX3080TI": (12,), "RTX3080": (10, 12), "RTX3070TI": (8,), "RTX3070": (8,), "RTX3060TI": (8,),
+    "RTX3060": (12,), "RTX2080TI": (11,), "RTX2080S": (8,), "RTX2080": (8,), "RTX2070S": (8,), "RTX2070": (8,), "RTX2060S": (8,),
+    "RTX2060": (6,), "GTX1080TI": (11,), "GTX1080": (8,), "GTX1070TI": (8,), "GTX1070": (8,), "GTX1060": (6, 3), "GTX1050TI": (4,),
+    "GTX1050": (2,), "GTX1660TI": (6,), "GTX1660": (6,), "GTX1650TI": (4,),
+}  # fmt: skip
+
+_SPELLINGS: Final[dict[str, str]] = {
+    "PRO6000SE": "RTXPRO6000", "PRO6000WE": "RTXPRO6000", "PRO6000MQ": "RTXPRO6000", "RTXPRO6000SE": "RTXPRO6000",
+    "RTXPRO6000WE": "RTXPRO6000", "RTXPRO6000BLACKWELL": "RTXPRO6000", "H200NVL": "H200", "A5000": "RTXA5000",
+    "A6000": "RTXA6000", "A4000": "RTXA4000", "A2000": "RTXA2000", "RTX2000EADA": "RTX2000ADA", "RTX4000SADA": "RTX4000ADA",
+    "RTX4090D": "RTX4090", "GEFORCERTX4090": "RTX4090",
+}  # fmt: skip
+_NOISE = re.compile(r"NVIDIA|AMD|TESLA|GEFORCE|QUADRO|INSTINCT|TENSOR|CORE|GPU")
+_INTERFACE = re.compile(r"SXM\d?|PCIE|NVL(?![A-Z])")
+_MEMORY = re.compile(r"(?<![A-Z0-9])(\d+)\s?G(?:I?B|I)?(?![A-Z0-9])")
+
+
+class Gpu(BaseModel):
+    """A GPU model under its one name. `vram_gib` is the nominal size printed by its maker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    family: str
+    vram_gib: int
+    vendor: str = "nvidia"
+    interface: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The name used everywhere: `H100-80GB`."""
+        return f"{self.family}-{self.vram_gib}GB"
+
+
+def normalise_gpu(name: str, *, memory_gib: float | None = None, interface: str | None = None) -> Gpu | None:
+    """Name a source's GPU, or None when the name is not in the vocabulary (the caller quarantines such a row).
+
+    `memory_gib` is what the source states apart from the name; without it the size written in the name counts, and
+    without that the family's first (commonest) size.
+
+    >>> normalise_gpu("NVIDIA H100 SXM5 80GB").key
+    'H100-80GB'
+    >>> normalise_gpu("a100", memory_gib=80).key
+    'A100-80GB'
+    """
+    text = name.upper().replace("_", " ")
+    if memory_gib is None and (found := _MEMORY.search(text)):
+        memory_gib = float(found.group(1))
+    if interface is None and (socket := _INTERFACE.search(text)):
+        interface = socket.group(0)
+    bare = re.sub(r"[^A-Z0-9]", "", _NOISE.sub("", _INTERFACE.sub("", _MEMORY.sub("", text))))
+    family = next((f for f in (_SPELLINGS.get(bare, bare), f"RTX{bare}") if f in FAMILIES), None)
+    if family is None:
+        return None
+    sizes = FAMILIES[family]
+    vram = sizes[0] if memory_gib is None else min(sizes, key=lambda size: abs(size - memory_gib))
+    if memory_gib is not None and abs(vram - memory_gib) > vram * 0.15:
+        return None
+    vendor = "amd" if family.startswith("MI") else "nvidia"
+    return Gpu(
+        family=family,
+        vram_gib=vram,
+        vendor=vendor,
+        interface=interface.lower().rstrip("0123456789") if interface else None,
+    )
+
+
+def require_gpu(name: str, *, field: str = "requirement.gpu.model") -> Gpu:
+    """As `normalise_gpu`, for what a person wrote: an unknown name is their error, with near names offered."""
+    if gpu := normalise_gpu(name):
+        return gpu
+    near = difflib.get_close_matches(re.sub(r"[^A-Z0-9]", "", name.upper()), FAMILIES, n=4, cutoff=0.5)
+    known = ", ".join(near or ("H100", "H200", "A100-80GB", "L40S", "RTX4090", "T4"))
+    raise InvalidInput([Problem(field, name, f"name a known GPU such as {known} (`necto offers` lists them)")])

@@ -1,0 +1,97 @@
+"""What a requester asks for: requirement, policy and order."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from necto_pipelines.model.money import ExactDecimal
+from necto_pipelines.model.place import Country
+from necto_pipelines.model.state import OrderState
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+class GpuNeed(BaseModel):
+    """Which GPUs a job needs: a model, or a least memory, or both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = None
+    """a family (`H100`) or a key (`H100-80GB`)"""
+    count: int = Field(default=1, ge=1, le=64)
+    min_vram_gib: int | None = Field(default=None, ge=1, le=1024)
+
+
+class Requirement(BaseModel):
+    """What a job needs, in the units of its field names. `countries` empty means anywhere the policy allows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gpu: GpuNeed
+    cpu_cores: ExactDecimal = Field(default=Decimal(8), gt=0, le=4096)
+    memory_gib: ExactDecimal = Field(default=Decimal(32), gt=0, le=65536)
+    disk_gib: ExactDecimal = Field(default=Decimal(100), gt=0, le=1048576)
+    hours: ExactDecimal = Field(gt=0, le=8784)
+    countries: tuple[Country, ...] = ()
+    interruptible: bool = False
+    """True accepts capacity that its provider may take back"""
+    image: str = Field(default="ghcr.io/necto-examples/cuda-job:1.0", min_length=1, max_length=512)
+    port: int = Field(default=8080, ge=1, le=65535)
+
+
+class Policy(BaseModel):
+    """What compliance demands of a provider. The defaults are the house policy; an order may only be as it states."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Slug = "standard"
+    networks: tuple[Slug, ...] = ()
+    """empty means every network that is set up"""
+    countries: tuple[Country, ...] = ()
+    """empty means every country that is not embargoed"""
+    auditors: tuple[str, ...] = ()
+    """addresses whose signature counts; empty means the auditors known to Necto"""
+    required_attributes: tuple[str, ...] = ("location-region",)
+    """attribute keys that an auditor must have signed"""
+    max_evidence_age_hours: ExactDecimal = Field(default=Decimal(24), gt=0)
+    min_uptime_7d: ExactDecimal = Field(default=Decimal("0.95"), ge=0, le=1)
+    min_score: int = Field(default=70, ge=0, le=100)
+
+
+class OrderRequest(BaseModel):
+    """An order as a requester writes it (`necto order submit order.yaml`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=120)
+    tenant: Slug = "default"
+    requested_by: str = Field(default="", max_length=200)
+    """a person: kept in the books, never written into an audit leaf"""
+    cost_centre: Slug
+    budget_usd: ExactDecimal = Field(gt=0, le=100_000_000)
+    """the most the whole order may cost, fees included"""
+    max_usd_per_gpu_hour: ExactDecimal | None = Field(default=None, gt=0)
+    deadline: AwareDatetime | None = None
+    requirement: Requirement
+    policy: Policy = Policy()
+
+
+class Order(BaseModel):
+    """An order in the books. `id` is `ord_` and a UUIDv7, so that ids sort by time of submission."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    request: OrderRequest
+    state: OrderState
+    reason: str
+    """why the order is waiting, refused, cancelled or failed; empty otherwise"""
+    submitted_at: datetime
+    updated_at: datetime
+    next_attempt_at: datetime | None
+    attempt: int
+    """counts placements: 1 for the first deployment, 2 after that one had to be given up"""
+    run_id: str | None
+    """the run that works on it now; None when nobody does"""

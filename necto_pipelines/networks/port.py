@@ -1,0 +1,127 @@
+"""The port every network's adapter implements: ask for offers and evidence, then request, lease, look, close.
+
+Adapters speak their network's wire format and answer in our nouns. They never decide: which offer is wanted, whether a
+provider complies and whether an order may be paid is asked elsewhere. They raise `Refused`, `Unavailable` or `Unknown`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Generic, Protocol, TypeVar
+
+from necto_pipelines.model.offer import Offer, ProviderEvidence, SourceMode
+from necto_pipelines.model.order import Requirement
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """The bytes a network gave us, kept so that a disputed figure can be shown as it was."""
+
+    url: str
+    body: bytes
+    sha256: str
+    received_at: datetime
+
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Listing(Generic[Row]):
+    """Rows, the raw answers they were read from, and what could not be read, with the reason."""
+
+    rows: tuple[Row, ...]
+    raw: tuple[RawAnswer, ...]
+    quarantined: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What is asked of a network. `token` is unique for the order and attempt and is carried into the workload, so
+    that the deployment can be found again by its content after a lost reply."""
+
+    token: str
+    requirement: Requirement
+    gpu_family: str
+    vram_gib: int
+    max_usd_per_hour: Decimal
+    """for all GPUs of the order together"""
+    deposit_usd: Decimal
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A request standing at the network. `ref` finds it there; `content_hash` recognises it in a listing."""
+
+    ref: str
+    content_hash: str
+    manifest: str
+    state: str
+    raw: RawAnswer
+
+
+@dataclass(frozen=True)
+class Bid:
+    """A binding price for a deployment, good for minutes."""
+
+    ref: str
+    provider: str
+    state: str
+    native_amount: Decimal
+    native_unit: str
+    block_seconds: Decimal
+    usd_per_hour: Decimal
+    raw_sha256: str
+
+
+@dataclass(frozen=True)
+class LeaseStatus:
+    """A lease as its network and its provider show it. `healthy` is None when that could not be learned."""
+
+    ref: str
+    provider: str
+    state: str
+    """`requested`, `active`, `closed` or `failed`"""
+    healthy: bool | None
+    opened_at: datetime | None
+    closed_at: datetime | None
+    native_amount: Decimal
+    native_unit: str
+    settled_native: Decimal
+    """paid to the provider so far, in the native unit without time"""
+    raw: RawAnswer
+
+
+class Network(Protocol):
+    """A marketplace of compute. Calls end within the adapter's time-outs and are safe from any thread."""
+
+    name: str
+    mode: SourceMode
+
+    def offers(self) -> Listing[Offer]:
+        """Everything purchasable now."""
+
+    def evidence(self) -> Listing[ProviderEvidence]:
+        """What the network and its auditors say of every provider."""
+
+    def content_hash(self, placement: Placement) -> str:
+        """The hash under which the network will list a deployment made from `placement`; written down before create."""
+
+    def request(self, placement: Placement) -> Deployment:
+        """Create the deployment. NOT idempotent. `Unknown` when the reply was lost: then `find` it."""
+
+    def find(self, content_hash: str) -> Sequence[Deployment]:
+        """Deployments of ours with this content, newest first, open and closed."""
+
+    def bids(self, deployment: Deployment) -> Sequence[Bid]:
+        """Open bids on it now; empty while nobody has answered."""
+
+    def lease(self, deployment: Deployment, bid: Bid) -> LeaseStatus:
+        """Accept a bid. Idempotent: an active lease is not made again. `Refused(code="bid_not_open")` when it is gone."""
+
+    def status(self, ref: str) -> LeaseStatus:
+        """The lease of deployment `ref` now."""
+
+    def close(self, ref: str) -> LeaseStatus:
+        """Close the deployment and settle it. Idempotent."""
