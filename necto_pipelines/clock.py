@@ -25,6 +25,12 @@ class SandboxClock:
         anchor_simulated, anchor_real, speed = self._anchors()
         return anchor_simulated + (self.real.now() - anchor_real) * speed
 
+    def sleep(self, seconds: float) -> None:
+        """Wait until `seconds` of simulated time have passed; a frozen clock is not waited for."""
+        speed = self._anchors()[2]
+        if speed > 0:
+            self.real.sleep(seconds / speed)
+
     def advance(self, seconds: float) -> datetime:
         """Jump forward by `seconds`; returns the new time. Time never goes back."""
         if seconds < 0:

@@ -1,14 +1,18 @@
 """Time as something passed in. Implementations that touch files or the network stand elsewhere."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time in UTC with microseconds."""
+    """Tells the time in UTC with microseconds, and lets it pass."""
 
     def now(self) -> datetime: ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return when `seconds` of this clock have passed."""
 
 
 class SystemClock:
@@ -16,6 +20,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 @dataclass
@@ -30,6 +37,10 @@ class FrozenClock:
     def advance(self, seconds: float) -> None:
         """Move forward by `seconds`."""
         self.at += timedelta(seconds=seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """As `advance`: nobody waits for a frozen clock."""
+        self.advance(seconds)
 
 
 def rfc3339(moment: datetime) -> str:

@@ -8,32 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
+from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.offer import Offer, ProviderEvidence, SourceMode
 from necto_pipelines.model.order import Requirement
-
-
-@dataclass(frozen=True)
-class RawAnswer:
-    """The bytes a network gave us, kept so that a disputed figure can be shown as it was."""
-
-    url: str
-    body: bytes
-    sha256: str
-    received_at: datetime
-
-
-Row = TypeVar("Row")
-
-
-@dataclass(frozen=True)
-class Listing(Generic[Row]):
-    """Rows, the raw answers they were read from, and what could not be read, with the reason."""
-
-    rows: tuple[Row, ...]
-    raw: tuple[RawAnswer, ...]
-    quarantined: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +97,7 @@ class Network(Protocol):
         """Open bids on it now; empty while nobody has answered."""
 
     def lease(self, deployment: Deployment, bid: Bid) -> LeaseStatus:
-        """Accept a bid. Idempotent: an active lease is not made again. `Refused(code="bid_not_open")` when it is gone."""
+        """Accept a bid; an active lease is not made again. `Refused(code="bid_not_open")` when the bid is gone."""
 
     def status(self, ref: str) -> LeaseStatus:
         """The lease of deployment `ref` now."""

@@ -1,0 +1,150 @@
+"""The one HTTP client: time-outs, a size limit, and retries with jitter only where a call may be repeated.
+
+A failed call ends as one of three: `Unavailable` (no usable answer, and nothing happened), `Unknown` (a call that
+changes something got no answer: it may have happened) or `Refused` (answered no; repeating changes nothing).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from necto_pipelines.failures import Refused, TransientFailure, Unavailable, Unknown
+from necto_pipelines.model.answer import RawAnswer
+from necto_pipelines.model.clock import Clock
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""answers that invite another attempt; any other 4xx says that the request itself is wrong: a repeat changes nothing"""
+
+
+class Fetcher:
+    """Calls one source at `base_url`. Safe to share between threads; close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        clock: Clock,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = 30.0,
+        attempts: int = 4,
+        max_wait_s: float = 8.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._clock = clock
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers=dict(headers or {}),
+            timeout=timeout_s,
+            transport=transport,
+            follow_redirects=False,
+        )
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            stop=stop_after_attempt(attempts),
+            wait=wait_random_exponential(multiplier=0.2, max=max_wait_s),
+        )
+
+    def get(self, path: str, params: Mapping[str, str] | None = None) -> RawAnswer:
+        """Read `path`; repeated on time-outs and retryable answers. Raises `Unavailable` or `Refused`."""
+        return self._repeat("GET", path, params=params)
+
+    def put_again(self, method: str, path: str, body: object = None) -> RawAnswer:
+        """A change that may be repeated because the source makes it idempotent. Raises as `get`."""
+        return self._repeat(method, path, body=body)
+
+    def change_once(self, method: str, path: str, body: object = None) -> RawAnswer:
+        """A change that must not be repeated. Raises `Unknown` when it may have happened."""
+        try:
+            return self._send(method, path, body=body)
+        except _NeverSent as error:
+            raise Unavailable(str(error)) from error
+        except Unavailable as error:
+            raise Unknown(f"{error}; it may have happened all the same") from error
+
+    def _repeat(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: object = None
+    ) -> RawAnswer:
+        try:
+            return self._retrying(self._send, method, path, params=params, body=body)
+        except RetryError as error:
+            raise error.last_attempt.exception() or Unavailable(f"{method} {path}: no answer") from error
+
+    def _send(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: object = None
+    ) -> RawAnswer:
+        request = self._client.build_request(method, path, params=params, json=body if body is not None else None)
+        where = f"{method} {request.url.copy_with(query=None)}"
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                data = bytearray()
+                for chunk in response.iter_bytes():
+                    data += chunk
+                    if len(data) > MAX_BODY_BYTES:
+                        raise Unavailable(f"{where}: the answer is larger than {MAX_BODY_BYTES} bytes")
+            finally:
+                response.close()
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise _NeverSent(f"{where}: could not connect ({error})") from error
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{where}: {type(error).__name__}: {error}") from error
+        if response.status_code in RETRYABLE_STATUS:
+            raise Unavailable(f"{where}: HTTP {response.status_code}: {_snippet(bytes(data))}")
+        if response.status_code >= 300:
+            raise Refused(
+                f"{where}: HTTP {response.status_code}: {_snippet(bytes(data))}",
+                code=_error_code(bytes(data), response),
+            )
+        return raw_answer(str(request.url), bytes(data), self._clock)
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._client.close()
+
+    def __enter__(self) -> "Fetcher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _NeverSent(Unavailable):
+    """The request did not leave this machine, so nothing can have happened."""
+
+
+def raw_answer(url: str, body: bytes, clock: Clock) -> RawAnswer:
+    """Name the bytes by their SHA-256 and the time they came."""
+    return RawAnswer(url=url, body=body, sha256=hashlib.sha256(body).hexdigest(), received_at=clock.now())
+
+
+def read_json(answer: RawAnswer) -> Any:
+    """The answer's JSON with numbers as Decimal or int, never float. `Unavailable` when it is not JSON."""
+    try:
+        return json.loads(answer.body, parse_float=Decimal)
+    except ValueError as error:
+        raise Unavailable(f"{answer.url}: the answer is not JSON ({error})") from error
+
+
+def wrong_shape(answer: RawAnswer, error: Exception) -> TransientFailure:
+    """The answer parses but is not what the source documents; returned for the caller to raise `from` the cause."""
+    return Unavailable(f"{answer.url}: unexpected shape ({type(error).__name__}: {error})")
+
+
+def _snippet(body: bytes) -> str:
+    return body[:300].decode("utf-8", "replace").replace("\n", " ")
+
+
+def _error_code(body: bytes, response: httpx.Response) -> str:
+    """The source's own word for its refusal: `code` of a JSON error, else the HTTP status."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return str(response.status_code)
+    code = parsed.get("code") if isinstance(parsed, dict) else None
+    return str(code) if code else str(response.status_code)

@@ -1,0 +1,252 @@
+"""The columns of every table that a data asset holds, once: Arrow type and meaning.
+
+Rows of our nouns become frames here, and only here. Money is decimal128, times are UTC microseconds, text is text.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel
+
+from necto_pipelines.model.gpu import Gpu
+
+USD = pa.decimal128(38, 12)
+NATIVE = pa.decimal128(38, 18)
+TIME = pa.timestamp("us", tz="UTC")
+TEXT, COUNT, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name, and for each column its Arrow type and its meaning with the unit."""
+
+    name: str
+    columns: Mapping[str, tuple[pa.DataType, str]]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema, in column order."""
+        return pa.schema([(name, kind) for name, (kind, _) in self.columns.items()])
+
+    def frame(self, rows: Iterable[Mapping[str, Any] | BaseModel]) -> pd.DataFrame:
+        """A frame with exactly these columns and Arrow types; a value that does not fit raises `pa.ArrowInvalid`."""
+        flat = [_flat(row) for row in rows]
+        columns = {name: pa.array([row.get(name) for row in flat], kind) for name, (kind, _) in self.columns.items()}
+        return to_frame(pa.table(columns, schema=self.schema))
+
+    def arrow(self, frame: pd.DataFrame) -> pa.Table:
+        """The frame as an Arrow table of this schema; missing columns and wrong types raise."""
+        return pa.Table.from_pandas(frame, schema=self.schema, preserve_index=False).replace_schema_metadata(None)
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """An Arrow table as pandas with Arrow types: decimals stay decimals, missing stays missing."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain Python values; missing is None."""
+    rows: list[dict[str, Any]] = pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+    return rows
+
+
+def _flat(row: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in type(row).model_fields} if isinstance(row, BaseModel) else dict(row)
+    gpu = values.pop("gpu", None)
+    if isinstance(gpu, Gpu):
+        values |= {
+            "gpu_key": gpu.key,
+            "gpu_family": gpu.family,
+            "gpu_interface": gpu.interface,
+            "vram_gib": gpu.vram_gib,
+        }
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return ",".join("=".join(item) if isinstance(item, tuple) else str(item) for item in value)
+    return value
+
+
+_GPU = {
+    "gpu_key": (TEXT, "GPU model under its one name, for example H100-80GB"),
+    "gpu_family": (TEXT, "GPU model without its memory size"),
+    "gpu_interface": (TEXT, "sxm, pcie or nvl; empty when the source does not say"),
+    "vram_gib": (COUNT, "memory of one GPU, GiB"),
+}
+_ORIGIN = {
+    "source": (TEXT, "where the figure was read"),
+    "mode": (TEXT, "live, sandbox (simulated) or snapshot (dated reference)"),
+    "raw_sha256": (TEXT, "SHA-256 of the raw answer the row was read from"),
+}
+
+OFFERS = Table(
+    "offers",
+    {
+        "offer_id": (TEXT, "network, provider and GPU: the key of the row"),
+        "network": (TEXT, "marketplace"),
+        "provider": (TEXT, "provider's address at its network"),
+        "provider_name": (TEXT, "provider's name or host"),
+        **_GPU,
+        "units_available": (COUNT, "GPUs free at the provider"),
+        "max_gpus_per_order": (COUNT, "most GPUs one order can get"),
+        "cpu_cores": (REAL, "free CPU cores at the provider"),
+        "memory_gib": (REAL, "free memory at the provider, GiB"),
+        "disk_gib": (REAL, "free disk at the provider, GiB"),
+        "country": (TEXT, "ISO 3166-1 alpha-2"),
+        "region": (TEXT, "region as the network names it"),
+        "usd_per_gpu_hour": (USD, "US dollars per GPU and hour"),
+        "price_basis": (TEXT, "how firm: bid, list, private_quote or estimate"),
+        "native_amount": (NATIVE, "price in the network's own unit"),
+        "native_unit": (TEXT, "the network's own unit"),
+        "block_seconds": (USD, "measured seconds per block used for the conversion"),
+        "interruptible": (FLAG, "true when the provider may take the capacity back"),
+        "observed_at": (TIME, "when the network answered"),
+        **_ORIGIN,
+    },
+)
+EVIDENCE = Table(
+    "provider_evidence",
+    {
+        "network": (TEXT, "marketplace"),
+        "provider": (TEXT, "provider's address at its network"),
+        "provider_name": (TEXT, "provider's name or host"),
+        "is_online": (FLAG, "the network sees the provider"),
+        "is_valid_version": (FLAG, "its software is a version the network accepts"),
+        "audited_by": (TEXT, "addresses of auditors who signed attributes, comma-separated"),
+        "audited_attributes": (TEXT, "signed attributes as key=value, comma-separated"),
+        "country": (TEXT, "ISO 3166-1 alpha-2"),
+        "uptime_7d": (REAL, "share of the last seven days, 0 to 1"),
+        "observed_at": (TIME, "when the evidence was read"),
+        "raw_sha256": (TEXT, "SHA-256 of the raw answer"),
+    },
+)
+CLOUD_PRICES = Table(
+    "cloud_prices",
+    {
+        "cloud": (TEXT, "aws, azure or gcp"),
+        "instance": (TEXT, "machine type"),
+        **_GPU,
+        "gpu_count": (COUNT, "GPUs in the machine"),
+        "region": (TEXT, "the cloud's region"),
+        "usd_per_hour": (USD, "on-demand, whole machine"),
+        "usd_per_gpu_hour": (USD, "on-demand, per GPU"),
+        "as_of": (TEXT, "date of the figure"),
+        **_ORIGIN,
+    },
+)
+TOKEN_PRICES = Table(
+    "token_prices",
+    {
+        "token": (TEXT, "AKT, USDC, …"),
+        "usd": (USD, "US dollars for one token"),
+        "published_at": (TIME, "the source's own time of the price"),
+        "observed_at": (TIME, "when it was read"),
+        **_ORIGIN,
+    },
+)
+COMPLIANCE_SCORES = Table(
+    "compliance_scores",
+    {
+        "network": (TEXT, "marketplace"),
+        "provider": (TEXT, "provider's address"),
+        "provider_name": (TEXT, "provider's name or host"),
+        "policy": (TEXT, "the policy judged against"),
+        "score": (COUNT, "0 to 100; how much of what the policy asks for is proved"),
+        "compliant": (FLAG, "true only when nothing is refused"),
+        "refusals": (TEXT, "reasons, comma-separated"),
+        "details": (TEXT, "the figures behind the reasons"),
+        "country": (TEXT, "ISO 3166-1 alpha-2"),
+        "evidence_observed_at": (TIME, "age of the evidence"),
+        "evidence_sha256": (TEXT, "SHA-256 of the raw evidence"),
+    },
+)
+PRICE_COMPARISON = Table(
+    "price_comparison",
+    {
+        "gpu_key": (TEXT, "GPU model"),
+        "network": (TEXT, "network of the cheapest offer"),
+        "provider": (TEXT, "provider of the cheapest offer"),
+        "offers_seen": (COUNT, "offers of this GPU in the catalog"),
+        "depin_usd_per_gpu_hour": (USD, "cheapest offer"),
+        "depin_akt_per_gpu_hour": (USD, "the same in AKT at the price of that moment; empty when no price is known"),
+        "price_basis": (TEXT, "how firm the offer is"),
+        "cloud": (TEXT, "aws, azure or gcp"),
+        "cloud_instance": (TEXT, "the cloud's cheapest machine with this GPU"),
+        "cloud_region": (TEXT, "its region"),
+        "cloud_usd_per_gpu_hour": (USD, "on-demand"),
+        "cloud_as_of": (TEXT, "date of the cloud's figure"),
+        "savings_pct": (USD, "100 x (1 - offer / cloud); negative when the cloud is cheaper"),
+        "observed_at": (TIME, "when the offer was read"),
+        "mode": (TEXT, "sandbox, live or snapshot: of the offer"),
+    },
+)
+LEASES = Table(
+    "leases",
+    {
+        "id": (TEXT, "lease"),
+        "order_id": (TEXT, "order it serves"),
+        "network": (TEXT, "marketplace"),
+        "provider": (TEXT, "provider's address"),
+        "provider_name": (TEXT, "provider's name or host"),
+        "gpu_key": (TEXT, "GPU model"),
+        "gpu_count": (COUNT, "GPUs"),
+        "country": (TEXT, "ISO 3166-1 alpha-2"),
+        "state": (TEXT, "requested, active, closing, closed or failed"),
+        "usd_per_hour": (USD, "binding price of the whole lease"),
+        "started_at": (TIME, "accepted"),
+        "ends_at": (TIME, "ordered hours used up"),
+        "closed_at": (TIME, "closed"),
+        "settled_native": (NATIVE, "paid to the provider in the native unit"),
+        "native_unit": (TEXT, "native unit of the rate"),
+        "mode": (TEXT, "live or sandbox"),
+        "raw_sha256": (TEXT, "SHA-256 of the answer with the binding price"),
+    },
+)
+USAGE_CHARGES = Table(
+    "usage_charges",
+    {
+        "id": (TEXT, "charge"),
+        "kind": (TEXT, "compute, conversion_fee or slippage"),
+        "tenant": (TEXT, "customer"),
+        "cost_centre": (TEXT, "who pays"),
+        "order_id": (TEXT, "order"),
+        "lease_id": (TEXT, "lease"),
+        "month": (TEXT, "billing month, YYYY-MM"),
+        "network": (TEXT, "marketplace"),
+        "resource": (TEXT, "what was used"),
+        "period_start": (TIME, "inclusive"),
+        "period_end": (TIME, "exclusive"),
+        "quantity": (USD, "metered quantity"),
+        "unit": (TEXT, "unit of the quantity"),
+        "unit_price_usd": (USD, "unrounded"),
+        "amount_usd": (USD, "unrounded"),
+        "invoice_number": (TEXT, "invoice it stands on; empty while not invoiced"),
+    },
+)
+INVOICES = Table(
+    "invoices",
+    {
+        "number": (TEXT, "invoice number, without gaps"),
+        "tenant": (TEXT, "customer"),
+        "month": (TEXT, "billing month, YYYY-MM"),
+        "issued_at": (TIME, "issued"),
+        "position": (COUNT, "line"),
+        "network": (TEXT, "marketplace"),
+        "resource": (TEXT, "what was used"),
+        "description": (TEXT, "line text"),
+        "quantity": (USD, "quantity"),
+        "unit": (TEXT, "unit"),
+        "unit_price_usd": (USD, "unit price"),
+        "amount_usd": (USD, "line amount, rounded half-up to the cent"),
+        "lease_id": (TEXT, "lease"),
+        "order_id": (TEXT, "order"),
+        "cost_centre": (TEXT, "who pays"),
+        "simulated": (FLAG, "true when from the sandbox"),
+    },
+)
