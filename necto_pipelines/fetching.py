@@ -7,7 +7,7 @@ changes something got no answer: it may have happened) or `Refused` (answered no
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import httpx
@@ -124,11 +124,16 @@ def raw_answer(url: str, body: bytes, clock: Clock) -> RawAnswer:
 
 
 def read_json(answer: RawAnswer) -> Any:
-    """The answer's JSON with numbers as Decimal or int, never float. `Unavailable` when it is not JSON."""
+    """The answer's JSON with numbers as Decimal or int, never float. `Unavailable` when it is not JSON (RFC 8259: so
+    neither NaN nor Infinity), or is nested or scaled beyond what Python can hold."""
     try:
-        return json.loads(answer.body, parse_float=Decimal)
-    except ValueError as error:
+        return json.loads(answer.body, parse_float=Decimal, parse_constant=_no_constant)
+    except (ValueError, RecursionError, InvalidOperation) as error:
         raise Unavailable(f"{answer.url}: the answer is not JSON ({error})") from error
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def wrong_shape(answer: RawAnswer, error: Exception) -> TransientFailure:

@@ -1,6 +1,5 @@
 """Every NECTO_* variable, once."""
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -49,10 +48,13 @@ class Settings(BaseSettings):
     """older offers are not routed to"""
     bid_wait_s: float = Field(default=90.0, gt=0)
     """how long to wait for bids after a deployment was created; networks advise 30 to 60 s"""
+    bid_collect_s: float = Field(default=30.0, ge=0)
+    """how long bids are collected before the cheapest is taken, even when one came at once"""
+    ready_wait_s: float = Field(default=300.0, gt=0)
+    """how long a provider may take to run the job after the lease; its images must be pulled in that time"""
     bid_poll_s: float = Field(default=3.0, gt=0)
     retry_wait_s: int = Field(default=60, gt=0)
     """how long an order waits before it is tried again"""
-    max_slippage_bps: Decimal = Decimal(100)
     log_origin: str = "necto.local/audit"
     """name of the audit log in its checkpoints (C2SP origin line): schema-less, never changed once in use"""
 

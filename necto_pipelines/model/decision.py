@@ -44,6 +44,7 @@ class Candidate(BaseModel):
     offer_id: str
     network: str
     provider: str
+    provider_name: str
     gpu_key: str
     country: str | None
     usd_per_gpu_hour: ExactDecimal

@@ -7,11 +7,9 @@ Families and sizes: vendors' data sheets and akash-network/provider-configs devi
 
 import difflib
 import re
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
-
-from necto_pipelines.failures import InvalidInput, Problem
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 FAMILIES: Final[dict[str, tuple[int, ...]]] = {
     # data centre, NVIDIA
@@ -82,7 +80,7 @@ def normalise_gpu(name: str, *, memory_gib: float | None = None, interface: str 
         return None
     sizes = FAMILIES[family]
     vram = sizes[0] if memory_gib is None else min(sizes, key=lambda size: abs(size - memory_gib))
-    if memory_gib is not None and abs(vram - memory_gib) > vram * 0.15:
+    if memory_gib is not None and not abs(vram - memory_gib) <= vram * 0.15:  # written so that NaN fails
         return None
     vendor = "amd" if family.startswith("MI") else "nvidia"
     return Gpu(
@@ -93,10 +91,17 @@ def normalise_gpu(name: str, *, memory_gib: float | None = None, interface: str 
     )
 
 
-def require_gpu(name: str, *, field: str = "requirement.gpu.model") -> Gpu:
-    """As `normalise_gpu`, for what a person wrote: an unknown name is their error, with near names offered."""
-    if gpu := normalise_gpu(name):
-        return gpu
-    near = difflib.get_close_matches(re.sub(r"[^A-Z0-9]", "", name.upper()), FAMILIES, n=4, cutoff=0.5)
+def wanted_gpu(text: str) -> str:
+    """What a person wrote, under our names: the key when they gave a memory size, else the family, which takes any size.
+
+    ValueError naming near spellings when the GPU is unknown.
+    """
+    if gpu := normalise_gpu(text):
+        return gpu.key if _MEMORY.search(text.upper()) else gpu.family
+    near = difflib.get_close_matches(re.sub(r"[^A-Z0-9]", "", text.upper()), FAMILIES, n=4, cutoff=0.5)
     known = ", ".join(near or ("H100", "H200", "A100-80GB", "L40S", "RTX4090", "T4"))
-    raise InvalidInput([Problem(field, name, f"name a known GPU such as {known} (`necto offers` lists them)")])
+    raise ValueError(f"name a known GPU such as {known} (`necto offers` lists them)")
+
+
+WantedGpu = Annotated[str, AfterValidator(wanted_gpu)]
+"""A GPU family or key, checked and normalised."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from necto_pipelines.model.gpu import WantedGpu
 from necto_pipelines.model.money import ExactDecimal
 from necto_pipelines.model.place import Country
 from necto_pipelines.model.state import OrderState
@@ -18,7 +19,7 @@ class GpuNeed(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str | None = None
+    model: WantedGpu | None = None
     """a family (`H100`) or a key (`H100-80GB`)"""
     count: int = Field(default=1, ge=1, le=64)
     min_vram_gib: int | None = Field(default=None, ge=1, le=1024)
@@ -42,7 +43,7 @@ class Requirement(BaseModel):
 
 
 class Policy(BaseModel):
-    """What compliance demands of a provider. The defaults are the house policy; an order may only be as it states."""
+    """What compliance demands of a provider. The defaults are the house policy; an order can only tighten it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,6 +60,30 @@ class Policy(BaseModel):
     min_uptime_7d: ExactDecimal = Field(default=Decimal("0.95"), ge=0, le=1)
     min_score: int = Field(default=70, ge=0, le=100)
 
+    def tightened_by(self, other: "Policy") -> "Policy":
+        """Both policies at once: of each demand the stricter one. An order's policy never loosens the house's."""
+        return Policy.model_construct(  # both sides are valid already; NOWHERE is not a country
+            name=other.name,
+            networks=_both(self.networks, other.networks),
+            countries=_both(self.countries, other.countries),
+            auditors=_both(self.auditors, other.auditors),
+            required_attributes=tuple(sorted({*self.required_attributes, *other.required_attributes})),
+            max_evidence_age_hours=min(self.max_evidence_age_hours, other.max_evidence_age_hours),
+            min_uptime_7d=max(self.min_uptime_7d, other.min_uptime_7d),
+            min_score=max(self.min_score, other.min_score),
+        )
+
+
+NOWHERE = "-"
+"""stands in a list whose two sides have nothing in common: empty would mean everything"""
+
+
+def _both(house: tuple[str, ...], order: tuple[str, ...]) -> tuple[str, ...]:
+    """Members of both lists, where an empty list stands for everything."""
+    if not house or not order:
+        return house or order
+    return tuple(item for item in order if item in house) or (NOWHERE,)
+
 
 class OrderRequest(BaseModel):
     """An order as a requester writes it (`necto order submit order.yaml`)."""
@@ -74,6 +99,7 @@ class OrderRequest(BaseModel):
     """the most the whole order may cost, fees included"""
     max_usd_per_gpu_hour: ExactDecimal | None = Field(default=None, gt=0)
     deadline: AwareDatetime | None = None
+    """until when the order may wait for an offer; without one, 24 hours from its submission"""
     requirement: Requirement
     policy: Policy = Policy()
 

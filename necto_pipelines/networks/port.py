@@ -93,8 +93,8 @@ class Network(Protocol):
     def find(self, content_hash: str) -> Sequence[Deployment]:
         """Deployments of ours with this content, newest first, open and closed."""
 
-    def bids(self, deployment: Deployment) -> Sequence[Bid]:
-        """Open bids on it now; empty while nobody has answered."""
+    def bids(self, deployment: Deployment) -> Listing[Bid]:
+        """Open bids on it now, with the raw answer that holds their prices; no rows while nobody has answered."""
 
     def lease(self, deployment: Deployment, bid: Bid) -> LeaseStatus:
         """Accept a bid; an active lease is not made again. `Refused(code="bid_not_open")` when the bid is gone."""

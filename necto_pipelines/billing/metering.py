@@ -1,0 +1,123 @@
+"""Metering: what a closed lease used, cut at month ends, so that each piece falls into exactly one invoice month.
+
+Prices and lines stand in `charges` and `invoicing`; reading the settlement from a network is its adapter's work.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from necto_pipelines.failures import PermanentFailure
+from necto_pipelines.model.lease import Lease, Usage
+from necto_pipelines.model.money import from_micro
+
+# 1 ACT = 1 USD of credit, by the network's own rule (AEP-76, final 2026-03-23); uact is its millionth.
+_DOLLAR_MICRO_UNITS: Final = frozenset({"uact"})
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MICROSECONDS_PER_HOUR: Final = 3_600_000_000
+_NANO: Final = Decimal("0.000000001")
+
+
+def usage_of(lease: Lease, *, settled_native: Decimal) -> list[Usage]:
+    """The usage of a closed lease, one piece for each UTC month it touches, oldest first.
+
+    The pieces tile [started_at, closed_at): no gap, no overlap. `settled_native` is what the network says was paid in
+    all, in whole smallest units (`uact`); it is shared by duration with the largest remainder, so the pieces add up to
+    it exactly. `gpu_hours` is duration x GPU count, rounded half-up to nine decimals; `usd` is exact.
+
+    A lease closed in the moment it started gives one piece of no length, which still carries what was settled: money
+    that left must not vanish because no time passed.
+
+    Raises PermanentFailure when the lease has no start or end, ends before it starts, or when the settled amount is not
+    a whole number of a unit that is worth a known number of dollars.
+    """
+    start, end = _life(lease)
+    units = _settled_units(lease, settled_native)
+    periods = month_periods(start, end)
+    durations = [(until - since) // _MICROSECOND for since, until in periods]
+    return [
+        Usage(
+            id=f"usg_{lease.id}_{month_of(since)}",
+            lease_id=lease.id,
+            period_start=since,
+            period_end=until,
+            gpu_hours=(Decimal(duration * lease.gpu_count) / _MICROSECONDS_PER_HOUR).quantize(_NANO, "ROUND_HALF_UP"),
+            native_units=Decimal(share),
+            usd=from_micro(share),
+        )
+        for (since, until), duration, share in zip(periods, durations, largest_remainder(units, durations), strict=True)
+    ]
+
+
+def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
+    """Share `total` in proportion to `weights` in whole units that add up to it; ties go to the earlier weight.
+
+    Where all weights are zero, the first takes all.
+
+    >>> largest_remainder(10000, [1, 1, 1])
+    [3334, 3333, 3333]
+    """
+    whole = sum(weights)
+    if whole == 0:
+        return [total if index == 0 else 0 for index in range(len(weights))]
+    shares = [total * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda index: (-(total * weights[index] % whole), index))
+    for index in by_remainder[: total - sum(shares)]:
+        shares[index] += 1
+    return shares
+
+
+def month_of(moment: datetime) -> str:
+    """The UTC month a moment falls into, as `YYYY-MM`."""
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04d}-{utc.month:02d}"
+
+
+def month_bounds(month: str) -> tuple[datetime, datetime]:
+    """First moment of a `YYYY-MM` month and of the one after it; ValueError when the text is no month."""
+    start = datetime.fromisoformat(f"{month}-01T00:00:00+00:00")
+    return start, start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+
+
+def month_periods(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """[start, end) cut at UTC month ends; the one empty period when both are the same moment."""
+    periods = []
+    while True:
+        until = min(end, month_bounds(month_of(start))[1])
+        periods.append((start, until))
+        if until == end:
+            return periods
+        start = until
+
+
+def _life(lease: Lease) -> tuple[datetime, datetime]:
+    if lease.started_at is None or lease.closed_at is None:
+        missing = "started_at" if lease.started_at is None else "closed_at"
+        raise PermanentFailure(f"lease {lease.id} has no {missing}; only a lease that ran and was closed is metered")
+    for moment in (lease.started_at, lease.closed_at):
+        if moment.tzinfo is None:
+            raise PermanentFailure(f"lease {lease.id}: {moment} has no offset, so its month is unknown; write UTC")
+    start, end = lease.started_at.astimezone(UTC), lease.closed_at.astimezone(UTC)
+    if end < start:
+        raise PermanentFailure(f"lease {lease.id} was closed at {end}, before it started at {start}")
+    return start, end
+
+
+def _settled_units(lease: Lease, settled_native: Decimal) -> int:
+    unit = lease.native_unit.partition("/")[0]
+    if unit not in _DOLLAR_MICRO_UNITS:
+        known = ", ".join(sorted(_DOLLAR_MICRO_UNITS))
+        raise PermanentFailure(
+            f"lease {lease.id} was settled in {unit!r}, which has no fixed worth in US dollars; known units: {known}"
+        )
+    if not settled_native.is_finite() or settled_native < 0 or settled_native != int(settled_native):
+        raise PermanentFailure(
+            f"lease {lease.id}: {settled_native} {unit} is not allowed as settled amount; "
+            "a network settles whole smallest units, zero or more"
+        )
+    if lease.settled_native is not None and lease.settled_native != settled_native:
+        raise PermanentFailure(
+            f"lease {lease.id} stands in the books with {lease.settled_native} {unit} settled, not {settled_native}"
+        )
+    return int(settled_native)

@@ -1,0 +1,1 @@
+"""Which providers may be bought from, and why not. Pure: evidence and policy in, verdicts out."""

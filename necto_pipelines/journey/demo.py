@@ -1,0 +1,62 @@
+"""`necto demo`: the whole way once, in one process, with no server left behind."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+
+from necto_pipelines.journey.drivers import InProcess
+from necto_pipelines.journey.home import await_sandbox, free_port, prepare_home
+from necto_pipelines.journey.journey import carry_order, demonstration_order, start_clock
+from necto_pipelines.journey.steps import Steps
+from necto_pipelines.journey.summary import facts, show
+from necto_pipelines.procurement.runtime import Runtime
+from necto_pipelines.resources.snapshots import latest_snapshot
+from necto_pipelines.sandbox.app import create_app
+from necto_pipelines.sandbox.server import make_server
+from necto_pipelines.settings import Settings
+
+
+def run_demo(settings: Settings, console: Console, *, quiet: bool) -> dict[str, Any]:
+    """Carry one order from discovery to a verified invoice in `settings.home`; returns the facts of the summary."""
+    home = prepare_home(settings)
+    settings = settings.model_copy(update={"home": home, "sandbox_port": free_port()})
+    steps = Steps(console)
+    clock = settings.sandbox_clock()
+    start_clock(clock, demonstration_order().requirement.hours)
+    with _sandbox(settings), dg.DagsterInstance.get() as instance:
+        with steps.step("Start the sandbox") as note:
+            await_sandbox(settings)
+            note(f"simulated Akash, prices and payment rail at {settings.sandbox_url}")
+        runtime = Runtime.open(settings)
+        try:
+            driver = InProcess(instance, runtime)
+            with steps.step("Refresh every asset") as note:
+                driver.run("refresh_all")
+                catalog = latest_snapshot(instance, runtime.warehouse, "provider_catalog")
+                note(f"{len(catalog.frame)} offers, checked and scored")
+            carried = carry_order(runtime, driver, clock, steps)
+            comparison = latest_snapshot(instance, runtime.warehouse, "price_comparison")
+            found = facts(runtime, carried, catalog, comparison)
+            if not quiet:
+                show(console, runtime, carried, found)
+            return found
+        finally:
+            runtime.close()
+
+
+@contextmanager
+def _sandbox(settings: Settings) -> Iterator[None]:
+    """The sandbox in a thread of this process, for as long as the body runs."""
+    app = create_app(clock=settings.sandbox_clock(), state_path=settings.home / "sandbox" / "state.json")
+    server = make_server(app, settings.sandbox_port)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)

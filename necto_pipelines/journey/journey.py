@@ -1,0 +1,88 @@
+"""The steps from an empty home to a verified invoice, whoever carries them out."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from importlib import resources
+
+from necto_pipelines.clock import SandboxClock
+from necto_pipelines.failures import PermanentFailure
+from necto_pipelines.journey.drivers import Driver
+from necto_pipelines.journey.steps import Steps
+from necto_pipelines.model.invoice import Invoice
+from necto_pipelines.model.order import Order, OrderRequest
+from necto_pipelines.model.state import OrderState
+from necto_pipelines.procurement.runtime import Runtime, service
+from necto_pipelines.procurement.submission import read_order, submit
+
+SPEED = 10.0
+"""how much faster than real time the sandbox runs during the journey: bids come in seconds, not in half a minute"""
+BUDGET_USD = Decimal(500)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What the journey brought about."""
+
+    order: Order
+    invoice: Invoice
+    verified: bool
+
+
+def demonstration_order() -> OrderRequest:
+    """The order that the journey carries, from the package."""
+    return read_order(resources.files("necto_pipelines.journey").joinpath("order.yaml").read_text())
+
+
+def start_clock(clock: SandboxClock, hours: Decimal) -> None:
+    """Begin simulated time as far back as the journey lasts, so that it ends about now and not in the future.
+
+    It never begins before the month does: an order of the demonstration is billed in one month.
+    """
+    now = datetime.now(UTC)
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    clock.start_at(max(now - timedelta(hours=float(hours), minutes=45), month))
+
+
+def carry_order(runtime: Runtime, driver: Driver, clock: SandboxClock, steps: Steps) -> Carried:
+    """Submit the demonstration order and see it through to its invoice."""
+    request = demonstration_order()
+    actor = service("demonstration")
+    clock.set_speed(SPEED)
+    with steps.step("Submit an order") as note:
+        with runtime.books.change(actor) as change:
+            change.set_budget(request.cost_centre, BUDGET_USD)
+        order = submit(runtime.books, request, actor)
+        need = request.requirement
+        note(f"{request.name}: {need.gpu.model} for {need.hours} h, at most ${request.budget_usd}")
+    with steps.step("Route, pay, place, confirm") as note:
+        order = driver.until(runtime, order.id, {OrderState.ACTIVE, OrderState.REFUSED, OrderState.FAILED}, 300)
+        if order.state is not OrderState.ACTIVE:
+            raise PermanentFailure(f"order {order.id} was {order.state}: {order.reason}")
+        lease = runtime.books.leases(order_id=order.id)[-1]
+        note(f"{lease.gpu_key} at {lease.provider_name} ({lease.country}), ${lease.usd_per_hour:.4f}/h")
+    with steps.step(f"The job runs {request.requirement.hours} h") as note:
+        clock.advance(float(request.requirement.hours) * 3600)
+        note("the sandbox clock was moved forward: simulated time")
+    with steps.step("Close and settle") as note:
+        order = driver.until(runtime, order.id, {OrderState.COMPLETED, OrderState.FAILED}, 180)
+        lease = runtime.books.leases(order_id=order.id)[-1]
+        note(f"{lease.settled_native} {lease.native_unit.split('/')[0]} paid to the provider in all")
+    clock.set_speed(1.0)
+    if (behind := (datetime.now(UTC) - clock.now()).total_seconds()) > 0:
+        clock.advance(behind)
+    with steps.step("Invoice") as note:
+        month = f"{lease.closed_at:%Y-%m}"
+        driver.run("bill_month", partition=month)
+        invoice = next(i for i in runtime.books.invoices(month=month) if any(x.order_id == order.id for x in i.lines))
+        note(f"{invoice.number}: ${invoice.total_usd} in {len(invoice.lines)} lines")
+    return Carried(order, invoice, verify_trail(runtime, steps))
+
+
+def verify_trail(runtime: Runtime, steps: Steps) -> bool:
+    """Sign what is new and check the whole trail."""
+    with steps.step("Verify the audit trail") as note:
+        runtime.books.sign()
+        verdict = runtime.books.verify()
+        note(f"{verdict.size} entries, root {verdict.root.hex()[:16]}…, {'proved' if verdict.ok else 'BROKEN'}")
+    return verdict.ok

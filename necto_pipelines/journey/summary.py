@@ -1,0 +1,139 @@
+"""What the journey found and did, as plain facts for `--json` and as a page for a person."""
+
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from necto_pipelines.journey.journey import Carried
+from necto_pipelines.model.money import plain
+from necto_pipelines.model.state import LeaseState
+from necto_pipelines.model.tables import records
+from necto_pipelines.procurement.invoicing import invoice_files
+from necto_pipelines.procurement.runtime import Runtime
+from necto_pipelines.resources.snapshots import Snapshot
+
+SHOWN = ("H100-80GB", "H200-141GB", "A100-80GB", "L40S-48GB", "RTX4090-24GB", "T4-16GB")
+
+
+def facts(runtime: Runtime, carried: Carried, catalog: Snapshot, comparison: Snapshot) -> dict[str, Any]:
+    """The summary as JSON values; money as decimal text. Every figure is read from what was stored."""
+    offers = records(catalog.frame)
+    books, invoice = runtime.books, carried.invoice
+    files = invoice_files(runtime, invoice)
+    verdict = books.verify()
+    return {
+        "simulated": runtime.settings.simulated,
+        "offers": {"count": len(offers), "networks": sorted({offer["network"] for offer in offers})},
+        "comparison": [
+            {
+                "gpu": row["gpu_key"],
+                "depin_usd_gpu_hour": plain(row["depin_usd_per_gpu_hour"]),
+                "cloud": row["cloud"],
+                "cloud_usd_gpu_hour": plain(row["cloud_usd_per_gpu_hour"]),
+                "savings_pct": plain(row["savings_pct"]),
+                "cloud_as_of": row["cloud_as_of"],
+            }
+            for row in records(comparison.frame)
+        ],
+        "orders": [{"id": order.id, "state": str(order.state)} for order in books.orders()],
+        "leases": [
+            {
+                "id": lease.id,
+                "network": lease.network,
+                "provider": lease.provider,
+                "usd_per_hour": plain(lease.usd_per_hour),
+            }
+            for lease in books.leases()
+            if lease.state is not LeaseState.FAILED
+        ],
+        "invoice": {
+            "number": invoice.number,
+            "total_usd": plain_cents(invoice.total_usd),
+            "lines": len(invoice.lines),
+            "files": {"json": str(files.json), "csv": str(files.csv), "pdf": str(files.pdf)},
+        },
+        "audit": {"size": verdict.size, "root": verdict.root.hex(), "verified": verdict.ok},
+    }
+
+
+def plain_cents(amount: Decimal) -> str:
+    """Dollars with two decimals, as on the invoice."""
+    return f"{amount:.2f}"
+
+
+def show(console: Console, runtime: Runtime, carried: Carried, found: dict[str, Any]) -> None:
+    """Print the summary for a person."""
+    console.print()
+    if found["simulated"]:
+        console.print(
+            "[yellow]Simulated:[/yellow] sandbox networks and payment rail; cloud prices are dated list prices."
+        )
+    console.print(_comparison(found))
+    console.print(_choice(runtime, carried))
+    invoice, audit = found["invoice"], found["audit"]
+    proof = "[green]verified[/green]" if audit["verified"] else "[red]BROKEN[/red]"
+    console.print(
+        Panel(
+            Group(
+                f"Invoice   [bold]{invoice['number']}[/bold]  ${invoice['total_usd']}  {invoice['lines']} lines",
+                Text(f"          {invoice['files']['pdf']}", overflow="fold", style="dim"),
+                f"Proof     {audit['size']} entries, root {audit['root'][:32]}…  {proof}",
+                f"          [dim]necto audit trace {invoice['number']}[/dim] walks it back to the network's answer",
+            ),
+            title="Booked and proved",
+            title_align="left",
+        )
+    )
+
+
+def _comparison(found: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"{found['offers']['count']} offers on {', '.join(found['offers']['networks'])}", title_justify="left"
+    )
+    for column in ("GPU", "DePIN $/GPU-h"):
+        table.add_column(column, justify="left" if column == "GPU" else "right")
+    for cloud in ("aws", "azure", "gcp"):
+        table.add_column(f"{cloud.upper()} $/GPU-h", justify="right")
+    table.add_column("saved against the cheapest cloud", justify="right")
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in found["comparison"]:
+        rows.setdefault(row["gpu"], {})[row["cloud"]] = row
+    for gpu in [gpu for gpu in SHOWN if gpu in rows] or list(rows)[:6]:
+        clouds = rows[gpu]
+        best = min(clouds.values(), key=lambda row: Decimal(row["cloud_usd_gpu_hour"]))
+        saved = Decimal(best["savings_pct"])
+        shown = [
+            f"{Decimal(clouds[c]['cloud_usd_gpu_hour']):.2f}" if c in clouds else "–" for c in ("aws", "azure", "gcp")
+        ]
+        colour = "green" if saved > 0 else "red"
+        table.add_row(gpu, f"{Decimal(best['depin_usd_gpu_hour']):.2f}", *shown, f"[{colour}]{saved:.1f} %[/{colour}]")
+    return table
+
+
+def _choice(runtime: Runtime, carried: Carried) -> Panel:
+    order = carried.order
+    lease = runtime.books.leases(order_id=order.id)[-1]
+    decision = runtime.books.decision(lease.decision_id)
+    refused = [c for c in decision.candidates if c.refusals and c not in decision.ranked]
+    reasons: dict[str, int] = {}
+    for candidate in refused:
+        for reason in candidate.refusals:
+            reasons[reason] = reasons.get(reason, 0) + 1
+    commonest = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda kv: -kv[1])[:4])
+    per_gpu = lease.usd_per_hour / lease.gpu_count
+    clouds = ", ".join(
+        f"{cloud.upper()} ${price:.2f}" for cloud, price in sorted(decision.clouds_usd_per_gpu_hour.items())
+    )
+    lines = [
+        f"Order     [bold]{order.request.name}[/bold]  {order.id}  {order.state}",
+        f"Lease     [bold]{lease.provider_name}[/bold] ({lease.country}) on {lease.network}: "
+        f"{lease.gpu_count} × {lease.gpu_key} at ${per_gpu:.4f} per GPU-hour (binding bid)",
+        f"          {lease.provider}",
+        f"Why       cheapest of {len(decision.ranked)} compliant offers; {len(refused)} refused: {commonest}",
+        f"Clouds    {clouds} per GPU-hour for the same GPU",
+    ]
+    return Panel(Group(*lines), title="Routed", title_align="left")

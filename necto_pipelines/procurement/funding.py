@@ -1,0 +1,174 @@
+"""Hold the money, then turn stablecoin into what the network is paid with; each swap journalled before it is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from typing import Final
+
+from necto_pipelines.books.books import Actor, new_id
+from necto_pipelines.failures import Refused, Stale, Unknown
+from necto_pipelines.market.oracles import fresh_price
+from necto_pipelines.market.rails import Swap
+from necto_pipelines.model.clock import parse_rfc3339, rfc3339
+from necto_pipelines.model.lease import Conversion, EffectState
+from necto_pipelines.model.money import cents_up, from_micro, to_micro
+from necto_pipelines.model.offer import TokenPrice
+from necto_pipelines.model.order import Order
+from necto_pipelines.model.state import OrderState
+from necto_pipelines.procurement.deciding import CONVERSION_COST, choice_of
+from necto_pipelines.procurement.runtime import Runtime
+
+PRICE_HEADROOM: Final = Decimal("1.25")
+"""a list price is the market's; a provider's binding bid for the whole machine may stand this far above it"""
+MINIMUM_MINT_UACT: Final = 10_000_000
+"""burn-mint takes no less (AEP-76; networks practice: a smaller mint is accepted and silently cancelled)"""
+SWAP_MARGIN: Final = Decimal("1.01")
+"""stablecoin is changed with this margin over the reference rate, so that fees and slippage leave enough ACT"""
+PEG_BAND: Final = Decimal("0.005")
+"""USDC further than this from one dollar halts payments"""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The most an order may cost: per hour at the network, and in all with the conversion. US dollars."""
+
+    usd_per_hour: Decimal
+    deposit_usd: Decimal
+    hold_usd: Decimal
+
+
+def ceiling_of(order: Order, list_usd_per_gpu_hour: Decimal) -> Ceiling:
+    """What may be spent at most: the least of the order's price cap, its budget and the list price with headroom."""
+    request, need = order.request, order.request.requirement
+    hourly = list_usd_per_gpu_hour * PRICE_HEADROOM * need.gpu.count
+    if request.max_usd_per_gpu_hour is not None:
+        hourly = min(hourly, request.max_usd_per_gpu_hour * need.gpu.count)
+    hourly = min(hourly, request.budget_usd / need.hours / (1 + CONVERSION_COST))
+    deposit = hourly * need.hours
+    return Ceiling(hourly, deposit, min(cents_up(deposit * (1 + CONVERSION_COST)), request.budget_usd))
+
+
+def hold(runtime: Runtime, order: Order, actor: Actor) -> None:
+    """Reserve the ceiling of a routed order in its cost centre's budget; refused when the budget does not cover it."""
+    ceiling = ceiling_of(order, choice_of(runtime, order)[1].usd_per_gpu_hour)
+    standing = runtime.books.hold(order.id)
+    try:
+        with runtime.books.change(actor) as change:
+            if standing is None or standing.state != "held" or standing.usd < ceiling.hold_usd:
+                change.hold(order.id, ceiling.hold_usd)
+            change.move_order(order.id, OrderState.HELD)
+    except Refused as refusal:
+        with runtime.books.change(actor) as change:
+            change.move_order(order.id, OrderState.REFUSED, reason=f"over_budget: {refusal}")
+
+
+def fund(runtime: Runtime, order: Order, actor: Actor) -> None:
+    """Convert USDC -> AKT -> ACT until the deposit is covered, then mark the held order funded.
+
+    What was converted for this order before (an earlier attempt) counts. A stale or missing token price, or USDC off
+    its peg, raises `Stale`: nothing is paid, and the order waits with that reason.
+    """
+    needed = to_micro(ceiling_of(order, choice_of(runtime, order)[1].usd_per_gpu_hour).deposit_usd)
+    made = runtime.books.conversions(order.id)
+    short = needed - sum(c.to_units for c in made if c.to_asset == "ACT")
+    if short > 0:
+        prices = _prices(runtime)
+        # AKT bought by a run that was killed before it minted ACT is used up first, never bought twice.
+        akt = sum(c.to_units for c in made if c.to_asset == "AKT") - sum(
+            c.from_units for c in made if c.from_asset == "AKT"
+        )
+        if akt == 0:
+            akt = _swap(runtime, order, "USDC", "AKT", _usdc_for(max(short, MINIMUM_MINT_UACT), prices), prices, actor)
+        _swap(runtime, order, "AKT", "ACT", akt, prices, actor)
+    with runtime.books.change(actor) as change:
+        change.move_order(order.id, OrderState.FUNDED)
+
+
+def _prices(runtime: Runtime) -> dict[str, TokenPrice]:
+    listing = runtime.oracle.prices(["AKT", "USDC"])
+    for answer in listing.raw:
+        runtime.warehouse.write_raw(answer.body)
+    now, limit = runtime.clock.now(), runtime.settings.token_price_max_age_s
+    prices = {token: fresh_price(listing, token, now=now, max_age_s=limit) for token in ("AKT", "USDC")}
+    if abs(prices["USDC"].usd - 1) > PEG_BAND:
+        raise Stale(
+            f"usdc_off_peg: USDC stands at ${prices['USDC'].usd}, payments halt beyond {PEG_BAND:%} of a dollar"
+        )
+    return prices
+
+
+def _usdc_for(uact: int, prices: dict[str, TokenPrice]) -> int:
+    return int((uact * SWAP_MARGIN / prices["USDC"].usd).to_integral_value(rounding=ROUND_CEILING))
+
+
+def _swap(
+    runtime: Runtime, order: Order, sell: str, buy: str, units: int, prices: dict[str, TokenPrice], actor: Actor
+) -> int:
+    """Swap `units` of `sell` once, whatever happened before; returns the units of `buy` received."""
+    done = [c for c in runtime.books.conversions(order.id) if (c.from_asset, c.to_asset) == (sell, buy)]
+    key = f"{order.id}/swap/{sell}-{buy}/{len(done) + 1}"
+    facts = _facts(sell, buy, units, prices)
+    with runtime.books.change(actor) as change:
+        effect, begun = change.begin_effect(key, "swap", order.id, order.attempt, {"client_id": key, **facts})
+    known = None if begun else runtime.rail.find(key)
+    # A swap that a killed run may have sent keeps its id and amount: the venue takes each id once.
+    swap = known or _swap_once(runtime, key, sell, buy, int(str(effect.request["from_units"])))
+    runtime.warehouse.write_raw(swap.raw.body)
+    conversion = _conversion(runtime, order, swap, effect.request if known else facts)
+    with runtime.books.change(actor) as change:
+        change.record_conversion(conversion)
+        change.end_effect(key, EffectState.DONE, {"venue_ref": swap.ref, "to_units": swap.to_units})
+    return swap.to_units
+
+
+def _facts(sell: str, buy: str, units: int, prices: dict[str, TokenPrice]) -> dict[str, object]:
+    """What a swap was reckoned with, as text and integers, to stand in the journal before it is made."""
+    akt = prices["AKT"]
+    from_usd = prices[sell].usd
+    to_usd = akt.usd if buy == "AKT" else Decimal(1)  # ACT is one dollar by protocol (AEP-76)
+    return {
+        "from_units": units,
+        "from_usd": str(from_usd),
+        "to_usd": str(to_usd),
+        "price_source": akt.source,
+        "price_published_at": rfc3339(akt.published_at),
+        "price_sha256": akt.raw_sha256,
+    }
+
+
+def _swap_once(runtime: Runtime, client_id: str, sell: str, buy: str, units: int) -> Swap:
+    try:
+        return runtime.rail.swap(client_id, sell, buy, units)
+    except Unknown:
+        # The reply was lost. The venue knows our id: it happened exactly when it is listed there.
+        if found := runtime.rail.find(client_id):
+            return found
+        raise
+
+
+def _conversion(runtime: Runtime, order: Order, swap: Swap, facts: Mapping[str, object]) -> Conversion:
+    from_usd, to_usd = Decimal(str(facts["from_usd"])), Decimal(str(facts["to_usd"]))
+    fee_usd = from_micro(swap.fee_units) * from_usd
+    given_usd, got_usd = from_micro(swap.from_units) * from_usd, from_micro(swap.to_units) * to_usd
+    return Conversion(
+        id=new_id("cnv", runtime.clock),
+        order_id=order.id,
+        attempt=order.attempt,
+        at=swap.executed_at,
+        from_asset=swap.from_asset,
+        from_units=swap.from_units,
+        from_decimals=6,
+        to_asset=swap.to_asset,
+        to_units=swap.to_units,
+        to_decimals=6,
+        rate_reference=round(from_usd / to_usd, 18),
+        rate_executed=round(Decimal(swap.to_units) / swap.from_units, 18),
+        price_source=str(facts["price_source"]),
+        price_published_at=parse_rfc3339(str(facts["price_published_at"])),
+        price_sha256=str(facts["price_sha256"]),
+        venue=runtime.rail.name,
+        venue_ref=swap.ref,
+        fee_usd=fee_usd,
+        slippage_usd=given_usd - fee_usd - got_usd,
+        mode=runtime.rail.mode,
+    )

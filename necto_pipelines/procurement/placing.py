@@ -1,0 +1,282 @@
+"""Place a funded order: create the deployment, take the cheapest compliant bid, and see the job run.
+
+Networks do not make creation idempotent, so each act is written down before it is tried, and after a crash or a lost
+reply it is looked for at the network before it is tried again.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from necto_pipelines.books.books import Actor, new_id
+from necto_pipelines.failures import PermanentFailure, Refused, Unavailable, Unknown
+from necto_pipelines.model.decision import Candidate, Decision
+from necto_pipelines.model.lease import EffectState, Lease
+from necto_pipelines.model.order import Order
+from necto_pipelines.model.state import LeaseState, OrderState
+from necto_pipelines.networks.port import Bid, Deployment, LeaseStatus, Network, Placement
+from necto_pipelines.procurement.deciding import choice_of, retry_at
+from necto_pipelines.procurement.funding import ceiling_of
+from necto_pipelines.procurement.runtime import Runtime
+from necto_pipelines.procurement.settling import close_lease
+
+IN_FLIGHT: Final = timedelta(minutes=2)
+"""a create that is not listed yet may still arrive this long after it was sent: time-outs of both sides together"""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What placing an order needs to know, worked out once."""
+
+    order: Order
+    decision: Decision
+    chosen: Candidate
+    network: Network
+    placement: Placement
+    content_hash: str
+    actor: Actor
+
+    @property
+    def deployment_key(self) -> str:
+        return f"{self.order.id}/{self.order.attempt}/deployment"
+
+
+def place(runtime: Runtime, order: Order, actor: Actor) -> Lease | None:
+    """Bring a funded or half-placed order to an active lease; None when no acceptable bid came and the order waits.
+
+    Safe to call again after a crash at any point: one deployment, one lease.
+    """
+    plan = _plan(runtime, order, actor)
+    if order.state is OrderState.FUNDED:
+        with runtime.books.change(actor) as change:
+            change.move_order(order.id, OrderState.PLACING)
+    deployment = _deploy(runtime, plan)
+    standing = _standing_lease(runtime, plan)
+    if standing and standing.state is LeaseState.ACTIVE:
+        return standing
+    if standing and (accepted := _accepted_before(runtime, plan, standing)):
+        return accepted
+    for bid in _acceptable_bids(runtime, plan, deployment):
+        if lease := _accept(runtime, plan, deployment, bid):
+            return lease
+    _give_up(runtime, plan, deployment, "no_acceptable_bid: no compliant provider bid below the ceiling in time")
+    return None
+
+
+def confirm(runtime: Runtime, order: Order, lease: Lease, actor: Actor) -> bool:
+    """Wait until the provider says the job runs, then make the order active.
+
+    A lease that stays unhealthy is closed and paid for what it used, and the order waits for another placement.
+    """
+    network = runtime.networks[lease.network]
+    polls = max(1, round(runtime.settings.ready_wait_s / runtime.settings.bid_poll_s))
+    for _ in range(polls):
+        status = network.status(lease.network_ref)
+        if status.healthy:
+            with runtime.books.change(actor) as change:
+                change.move_order(order.id, OrderState.ACTIVE)
+            return True
+        if status.state in ("closed", "failed"):
+            break
+        runtime.clock.sleep(runtime.settings.bid_poll_s)
+    close_lease(runtime, lease, "never_ready: the provider did not report the job running in time", actor)
+    _wait_for_another(runtime, order, f"never_ready: {lease.provider_name} took the lease but never ran the job", actor)
+    return False
+
+
+def _plan(runtime: Runtime, order: Order, actor: Actor) -> _Plan:
+    decision, chosen = choice_of(runtime, order)
+    network = runtime.networks[chosen.network]
+    family, vram = chosen.gpu_key.rsplit("-", 1)
+    ceiling = ceiling_of(order, chosen.usd_per_gpu_hour)
+    placement = Placement(
+        token=f"{order.id}-{order.attempt}",
+        requirement=order.request.requirement,
+        gpu_family=family,
+        vram_gib=int(vram.removesuffix("GB")),
+        max_usd_per_hour=ceiling.usd_per_hour,
+        deposit_usd=ceiling.deposit_usd,
+    )
+    return _Plan(order, decision, chosen, network, placement, network.content_hash(placement), actor)
+
+
+def _deploy(runtime: Runtime, plan: _Plan) -> Deployment:
+    """The deployment of this attempt: found again when it was made before, created exactly once otherwise."""
+    with runtime.books.change(plan.actor) as change:
+        effect, begun = change.begin_effect(
+            plan.deployment_key,
+            "create_deployment",
+            plan.order.id,
+            plan.order.attempt,
+            {"network": plan.network.name, "content_hash": plan.content_hash, "token": plan.placement.token},
+        )
+    deployment = None if begun else _found(plan)
+    if deployment is None:
+        if not begun and runtime.clock.now() - effect.begun_at < IN_FLIGHT:
+            raise Unknown(f"order {plan.order.id}: a create may still be in flight; looked for again after {IN_FLIGHT}")
+        try:
+            deployment = plan.network.request(plan.placement)
+        except Unknown:
+            deployment = _found(plan)
+            if deployment is None:
+                raise
+    runtime.warehouse.write_raw(deployment.raw.body)
+    with runtime.books.change(plan.actor) as change:
+        change.end_effect(
+            plan.deployment_key,
+            EffectState.DONE,
+            {"ref": deployment.ref, "content_hash": deployment.content_hash, "raw_sha256": deployment.raw.sha256},
+        )
+    return deployment
+
+
+def _found(plan: _Plan) -> Deployment | None:
+    """The deployment that carries our token, if it stands at the network. More than one must never be."""
+    found = [d for d in plan.network.find(plan.content_hash) if d.state != "closed"]
+    if len(found) > 1:
+        refs = ", ".join(d.ref for d in found)
+        raise PermanentFailure(f"order {plan.order.id}: {len(found)} open deployments carry its token ({refs})")
+    return found[0] if found else None
+
+
+def _standing_lease(runtime: Runtime, plan: _Plan) -> Lease | None:
+    """The lease of this attempt that is still alive in the books."""
+    alive = runtime.books.leases(order_id=plan.order.id, states=[LeaseState.REQUESTED, LeaseState.ACTIVE])
+    return next((lease for lease in alive if lease.attempt == plan.order.attempt), None)
+
+
+def _accepted_before(runtime: Runtime, plan: _Plan, lease: Lease) -> Lease | None:
+    """A lease that the books only requested: accepted at the network before the crash, or not."""
+    try:
+        status = plan.network.status(lease.network_ref)
+    except Refused:
+        status = None
+    if status and status.state == "active" and status.provider == lease.provider:
+        return _activate(runtime, plan, lease, status)
+    with runtime.books.change(plan.actor) as change:
+        change.move_lease(lease.id, LeaseState.FAILED, close_reason="interrupted: the network holds no such lease")
+        change.end_effect(_lease_key(lease), EffectState.FAILED, {"reason": "interrupted"})
+    return None
+
+
+def _acceptable_bids(runtime: Runtime, plan: _Plan, deployment: Deployment) -> list[Bid]:
+    """Bids from compliant providers below the ceiling, cheapest first, waited for as long as the settings say."""
+    allowed = {c.provider for c in plan.decision.ranked if c.network == plan.network.name}
+    tried = {
+        lease.provider
+        for lease in runtime.books.leases(order_id=plan.order.id, states=[LeaseState.FAILED])
+        if lease.attempt == plan.order.attempt
+    }
+    settings = runtime.settings
+    waited = 0.0
+    while True:
+        listing = plan.network.bids(deployment)
+        good = [
+            bid
+            for bid in listing.rows
+            if bid.provider in allowed - tried and bid.usd_per_hour <= plan.placement.max_usd_per_hour
+        ]
+        if (good and waited >= settings.bid_collect_s) or waited >= settings.bid_wait_s:
+            break
+        runtime.clock.sleep(settings.bid_poll_s)
+        waited += settings.bid_poll_s
+    for answer in listing.raw:
+        runtime.warehouse.write_raw(answer.body)
+    with runtime.books.change(plan.actor) as change:
+        change.note(
+            "bids.judged",
+            {
+                "seen": len(listing.rows),
+                "acceptable": len(good),
+                "ceiling_usd_per_hour": str(plan.placement.max_usd_per_hour),
+            },
+            subject={"order": plan.order.id, "deployment": deployment.ref},
+            blobs=[{"name": "bids", "sha256": answer.sha256, "size": len(answer.body)} for answer in listing.raw],
+        )
+    return sorted(good, key=lambda bid: (bid.usd_per_hour, bid.provider))
+
+
+def _accept(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -> Lease | None:
+    """Take one bid; None when it was withdrawn meanwhile."""
+    lease = _lease_of(runtime, plan, deployment, bid)
+    with runtime.books.change(plan.actor) as change:
+        change.open_lease(lease)
+        change.begin_effect(
+            _lease_key(lease),
+            "create_lease",
+            plan.order.id,
+            plan.order.attempt,
+            {"deployment": deployment.ref, "bid": bid.ref, "provider": bid.provider},
+        )
+    try:
+        status = plan.network.lease(deployment, bid)
+    except Refused as refusal:
+        with runtime.books.change(plan.actor) as change:
+            change.move_lease(lease.id, LeaseState.FAILED, close_reason=f"{refusal.code}: {refusal}"[:500])
+            change.end_effect(_lease_key(lease), EffectState.FAILED, {"code": refusal.code})
+        if refusal.code == "bid_not_open":
+            return None
+        raise
+    return _activate(runtime, plan, lease, status)
+
+
+def _activate(runtime: Runtime, plan: _Plan, lease: Lease, status: LeaseStatus) -> Lease:
+    started = status.opened_at or runtime.clock.now()
+    runtime.warehouse.write_raw(status.raw.body)
+    with runtime.books.change(plan.actor) as change:
+        active = change.move_lease(
+            lease.id,
+            LeaseState.ACTIVE,
+            started_at=started,
+            ends_at=started + timedelta(hours=float(plan.order.request.requirement.hours)),
+        )
+        change.end_effect(
+            _lease_key(lease), EffectState.DONE, {"ref": lease.network_ref, "raw_sha256": status.raw.sha256}
+        )
+    return active
+
+
+def _lease_of(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -> Lease:
+    names = {c.provider: c for c in plan.decision.candidates if c.network == plan.network.name}
+    return Lease(
+        id=new_id("lse", runtime.clock),
+        order_id=plan.order.id,
+        decision_id=plan.decision.id,
+        attempt=plan.order.attempt,
+        network=plan.network.name,
+        provider=bid.provider,
+        provider_name=names[bid.provider].provider_name,
+        network_ref=deployment.ref,
+        gpu_key=plan.chosen.gpu_key,
+        gpu_count=plan.order.request.requirement.gpu.count,
+        country=names[bid.provider].country,
+        state=LeaseState.REQUESTED,
+        usd_per_hour=bid.usd_per_hour,
+        native_amount=bid.native_amount,
+        native_unit=bid.native_unit,
+        block_seconds=bid.block_seconds,
+        mode=plan.network.mode,
+        raw_sha256=bid.raw_sha256,
+        started_at=None,
+        ends_at=None,
+        closed_at=None,
+    )
+
+
+def _lease_key(lease: Lease) -> str:
+    return f"{lease.order_id}/{lease.attempt}/lease/{lease.provider}"
+
+
+def _give_up(runtime: Runtime, plan: _Plan, deployment: Deployment, reason: str) -> None:
+    """Close what stands at the network so that no deposit stays locked, and let the order wait."""
+    try:
+        plan.network.close(deployment.ref)
+    except Unavailable as error:
+        raise Unavailable(f"{reason}; closing deployment {deployment.ref} failed too: {error}") from error
+    _wait_for_another(runtime, plan.order, reason, plan.actor)
+
+
+def _wait_for_another(runtime: Runtime, order: Order, reason: str, actor: Actor) -> None:
+    later = retry_at(runtime, order)
+    with runtime.books.change(actor) as change:
+        change.move_order(order.id, OrderState.WAITING, reason=reason, next_attempt_at=later, new_attempt=True)

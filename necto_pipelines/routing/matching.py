@@ -1,0 +1,113 @@
+"""Hold one order against every offer: what it would cost there, and every reason why it cannot go there."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from necto_pipelines.model.decision import Candidate, Refusal
+from necto_pipelines.model.money import cents_up
+from necto_pipelines.model.offer import PriceBasis
+from necto_pipelines.model.order import Order, Policy
+from necto_pipelines.model.tables import records
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the house adds to an order's own wishes when it is matched."""
+
+    now: datetime
+    policy: Policy
+    """the house policy tightened by the order's"""
+    max_offer_age: timedelta
+    conversion_cost: Decimal
+    """share of the cost that turning stablecoin into the network's unit takes, for example 0.0065"""
+    failed_providers: Collection[tuple[str, str]] = ()
+    """(network, provider) that failed this order before"""
+
+
+def match(order: Order, offers: pd.DataFrame, scores: pd.DataFrame, terms: Terms) -> list[Candidate]:
+    """One candidate for each row of `offers` (OFFERS), judged with `scores` (COMPLIANCE_SCORES under `terms.policy`).
+
+    Ranked candidates come first, cheapest for the whole order first; ties go to the higher score, then to the smaller
+    offer id, so that the same input always gives the same answer. Refused ones follow in the order of their ids. An
+    offer whose provider has no row in `scores` is refused for want of evidence.
+    """
+    verdicts = {(row["network"], row["provider"]): row for row in records(scores)}
+    judged = [_candidate(order, row, verdicts.get((row["network"], row["provider"])), terms) for row in records(offers)]
+    fit = sorted((c for c in judged if not c.refusals), key=lambda c: (c.expected_usd, -c.score, c.offer_id))
+    ranked = [c.model_copy(update={"rank": place}) for place, c in enumerate(fit, start=1)]
+    return ranked + sorted((c for c in judged if c.refusals), key=lambda c: c.offer_id)
+
+
+def expected_usd(order: Order, usd_per_gpu_hour: Decimal, conversion_cost: Decimal) -> Decimal:
+    """What the whole order costs at that price, conversion included; whole cents, rounded up."""
+    need = order.request.requirement
+    return cents_up(usd_per_gpu_hour * need.gpu.count * need.hours * (1 + conversion_cost))
+
+
+def _candidate(order: Order, offer: Mapping[str, Any], verdict: Mapping[str, Any] | None, terms: Terms) -> Candidate:
+    cost = expected_usd(order, offer["usd_per_gpu_hour"], terms.conversion_cost)
+    reasons = [*_unfit(order, offer), *_unwanted(order, offer, terms, cost), *_not_compliant(verdict)]
+    return Candidate(
+        offer_id=offer["offer_id"],
+        network=offer["network"],
+        provider=offer["provider"],
+        provider_name=offer["provider_name"],
+        gpu_key=offer["gpu_key"],
+        country=offer["country"],
+        usd_per_gpu_hour=offer["usd_per_gpu_hour"],
+        price_basis=PriceBasis(offer["price_basis"]),
+        expected_usd=cost,
+        score=verdict["score"] if verdict else 0,
+        rank=None,
+        refusals=tuple(dict.fromkeys(reason for reason, _ in reasons)),
+        details="; ".join(text for _, text in reasons if text),
+    )
+
+
+def _unfit(order: Order, offer: Mapping[str, Any]) -> Iterator[tuple[Refusal, str]]:
+    """What the machine lacks for the job."""
+    need = order.request.requirement
+    if need.gpu.model and need.gpu.model not in (offer["gpu_key"], offer["gpu_family"]):
+        yield Refusal.GPU, f"{offer['gpu_key']} is not {need.gpu.model}"
+    if need.gpu.min_vram_gib and offer["vram_gib"] < need.gpu.min_vram_gib:
+        yield Refusal.VRAM, f"{offer['vram_gib']} GiB of {need.gpu.min_vram_gib} GiB"
+    if min(offer["units_available"], offer["max_gpus_per_order"]) < need.gpu.count:
+        yield Refusal.CAPACITY, f"{offer['units_available']} of {need.gpu.count} GPUs free"
+    cores, memory, disk = offer["cpu_cores"], offer["memory_gib"], offer["disk_gib"]
+    if cores < need.cpu_cores or memory < need.memory_gib or disk < need.disk_gib:
+        yield Refusal.MACHINE, f"free: {cores:g} cores, {memory:g} GiB memory, {disk:g} GiB disk"
+    if offer["interruptible"] and not need.interruptible:
+        yield Refusal.INTERRUPTIBLE, "its provider may take the capacity back"
+
+
+def _unwanted(order: Order, offer: Mapping[str, Any], terms: Terms, cost: Decimal) -> Iterator[tuple[Refusal, str]]:
+    """What the order, the budget or the house does not allow."""
+    request, countries = order.request, order.request.requirement.countries
+    if terms.policy.networks and offer["network"] not in terms.policy.networks:
+        yield Refusal.NETWORK, f"network {offer['network']} is not among {', '.join(terms.policy.networks)}"
+    if countries and offer["country"] not in countries:
+        yield Refusal.COUNTRY, f"country {offer['country'] or 'unknown'} is not among {', '.join(countries)}"
+    price, cap = offer["usd_per_gpu_hour"], request.max_usd_per_gpu_hour
+    if cap is not None and price > cap:
+        yield Refusal.PRICE_CAP, f"${price:.4f} per GPU-hour, at most ${cap} is allowed"
+    if cost > request.budget_usd:
+        yield Refusal.BUDGET, f"${cost} for the order, the budget is ${request.budget_usd}"
+    if (age := terms.now - offer["observed_at"]) > terms.max_offer_age:
+        yield Refusal.STALE, f"read {age} ago, at most {terms.max_offer_age} is allowed"
+    if (offer["network"], offer["provider"]) in terms.failed_providers:
+        yield Refusal.PLACE_FAILED, "it failed this order before"
+
+
+def _not_compliant(verdict: Mapping[str, Any] | None) -> Iterator[tuple[Refusal, str]]:
+    """What compliance found; a provider nobody judged is refused too."""
+    if verdict is None:
+        yield Refusal.NO_EVIDENCE, "nothing is known about this provider"
+    elif not verdict["compliant"]:
+        first, *others = verdict["refusals"].split(",")
+        yield Refusal(first), verdict["details"]
+        yield from ((Refusal(reason), "") for reason in others)
