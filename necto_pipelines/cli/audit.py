@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.tree import Tree
 
+from necto_pipelines.audit.note import Verifier
 from necto_pipelines.audit.proof import rekor_json, tlog_proof
 from necto_pipelines.cli.output import AsJson, Home, opened_books, print_json, settings_of, stdout
 from necto_pipelines.procurement.runtime import Runtime
@@ -50,8 +51,9 @@ def prove(
 ) -> None:
     """Print an entry with its inclusion proof and the signed checkpoint it leads to."""
     with opened_books(home) as books:
+        books.sign()
         leaf, hashes, note = books.proof(index)
-        verifier = books.verifier
+        verifier = Verifier.from_vkey(books.vkey)
     if as_tlog:
         typer.echo(tlog_proof(index, hashes, note), nl=False)
     else:

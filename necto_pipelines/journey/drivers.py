@@ -47,7 +47,7 @@ class InProcess:
 
     def __init__(self, instance: dg.DagsterInstance, runtime: Runtime) -> None:
         self._instance = instance
-        self._definitions = build_definitions(runtime=prepared(runtime))
+        self._definitions = build_definitions(resources={"runtime": prepared(runtime)})
 
     def run(self, job: str, *, partition: str | None = None, run_config: dg.RunConfig | None = None) -> None:
         result = self._definitions.get_job_def(job).execute_in_process(

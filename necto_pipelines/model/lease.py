@@ -12,7 +12,7 @@ from necto_pipelines.model.state import LeaseState
 
 
 class Lease(BaseModel):
-    """A lease in the books. `network_ref` is the network's own id (Akash: `owner/dseq/gseq/oseq/provider`)."""
+    """A lease in the books. `network_ref` finds its deployment at the network (Akash: `dseq`)."""
 
     model_config = ConfigDict(frozen=True)
 

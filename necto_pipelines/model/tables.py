@@ -225,7 +225,7 @@ USAGE_CHARGES = Table(
         "quantity": (USD, "metered quantity"),
         "unit": (TEXT, "unit of the quantity"),
         "unit_price_usd": (USD, "unrounded"),
-        "amount_usd": (USD, "unrounded"),
+        "amount_usd": (NATIVE, "unrounded: whole micro-units times a price of twelve decimals"),
         "invoice_number": (TEXT, "invoice it stands on; empty while not invoiced"),
     },
 )

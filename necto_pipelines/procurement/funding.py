@@ -105,14 +105,20 @@ def _swap(
     runtime: Runtime, order: Order, sell: str, buy: str, units: int, prices: dict[str, TokenPrice], actor: Actor
 ) -> int:
     """Swap `units` of `sell` once, whatever happened before; returns the units of `buy` received."""
-    done = [c for c in runtime.books.conversions(order.id) if (c.from_asset, c.to_asset) == (sell, buy)]
-    key = f"{order.id}/swap/{sell}-{buy}/{len(done) + 1}"
+    pair = f"{order.id}/swap/{sell}-{buy}/"
+    ended = [e for e in runtime.books.effects(order.id) if e.key.startswith(pair) and e.state is not EffectState.INTENT]
+    key = f"{pair}{len(ended) + 1}"
     facts = _facts(sell, buy, units, prices)
     with runtime.books.change(actor) as change:
         effect, begun = change.begin_effect(key, "swap", order.id, order.attempt, {"client_id": key, **facts})
     known = None if begun else runtime.rail.find(key)
     # A swap that a killed run may have sent keeps its id and amount: the venue takes each id once.
-    swap = known or _swap_once(runtime, key, sell, buy, int(str(effect.request["from_units"])))
+    try:
+        swap = known or _swap_once(runtime, key, sell, buy, int(str(effect.request["from_units"])))
+    except Refused as refusal:
+        with runtime.books.change(actor) as change:
+            change.end_effect(key, EffectState.FAILED, {"code": refusal.code})
+        raise
     runtime.warehouse.write_raw(swap.raw.body)
     conversion = _conversion(runtime, order, swap, effect.request if known else facts)
     with runtime.books.change(actor) as change:

@@ -6,6 +6,7 @@ reply it is looked for at the network before it is tried again.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from necto_pipelines.books.books import Actor, new_id
@@ -50,11 +51,14 @@ def place(runtime: Runtime, order: Order, actor: Actor) -> Lease | None:
     if order.state is OrderState.FUNDED:
         with runtime.books.change(actor) as change:
             change.move_order(order.id, OrderState.PLACING)
-    deployment = _deploy(runtime, plan)
     standing = _standing_lease(runtime, plan)
     if standing and standing.state is LeaseState.ACTIVE:
         return standing
-    if standing and (accepted := _accepted_before(runtime, plan, standing)):
+    deployment = _deploy(runtime, plan)
+    if deployment is None:
+        _wait_for_another(runtime, order, "deployment_gone: the network has closed the deployment", actor)
+        return None
+    if standing and (accepted := _accept_again(runtime, plan, deployment, standing)):
         return accepted
     for bid in _acceptable_bids(runtime, plan, deployment):
         if lease := _accept(runtime, plan, deployment, bid):
@@ -100,8 +104,11 @@ def _plan(runtime: Runtime, order: Order, actor: Actor) -> _Plan:
     return _Plan(order, decision, chosen, network, placement, network.content_hash(placement), actor)
 
 
-def _deploy(runtime: Runtime, plan: _Plan) -> Deployment:
-    """The deployment of this attempt: found again when it was made before, created exactly once otherwise."""
+def _deploy(runtime: Runtime, plan: _Plan) -> Deployment | None:
+    """The open deployment of this attempt: found when it was made before, created exactly once otherwise.
+
+    None when it was made and is no longer open.
+    """
     with runtime.books.change(plan.actor) as change:
         effect, begun = change.begin_effect(
             plan.deployment_key,
@@ -111,23 +118,31 @@ def _deploy(runtime: Runtime, plan: _Plan) -> Deployment:
             {"network": plan.network.name, "content_hash": plan.content_hash, "token": plan.placement.token},
         )
     deployment = None if begun else _found(plan)
+    if effect.state is EffectState.DONE:
+        return deployment
     if deployment is None:
         if not begun and runtime.clock.now() - effect.begun_at < IN_FLIGHT:
             raise Unknown(f"order {plan.order.id}: a create may still be in flight; looked for again after {IN_FLIGHT}")
-        try:
-            deployment = plan.network.request(plan.placement)
-        except Unknown:
-            deployment = _found(plan)
-            if deployment is None:
-                raise
+        deployment = _create(plan)
     runtime.warehouse.write_raw(deployment.raw.body)
+    outcome = {
+        "ref": deployment.ref,
+        "content_hash": deployment.content_hash,
+        "raw_sha256": deployment.raw.sha256,
+    }
     with runtime.books.change(plan.actor) as change:
-        change.end_effect(
-            plan.deployment_key,
-            EffectState.DONE,
-            {"ref": deployment.ref, "content_hash": deployment.content_hash, "raw_sha256": deployment.raw.sha256},
-        )
+        change.end_effect(plan.deployment_key, EffectState.DONE, outcome)
     return deployment
+
+
+def _create(plan: _Plan) -> Deployment:
+    try:
+        return plan.network.request(plan.placement)
+    except Unknown:
+        # The reply was lost. If the deployment stands, it is listed with our token in its content.
+        if found := _found(plan):
+            return found
+        raise
 
 
 def _found(plan: _Plan) -> Deployment | None:
@@ -145,18 +160,22 @@ def _standing_lease(runtime: Runtime, plan: _Plan) -> Lease | None:
     return next((lease for lease in alive if lease.attempt == plan.order.attempt), None)
 
 
-def _accepted_before(runtime: Runtime, plan: _Plan, lease: Lease) -> Lease | None:
-    """A lease that the books only requested: accepted at the network before the crash, or not."""
-    try:
-        status = plan.network.status(lease.network_ref)
-    except Refused:
-        status = None
-    if status and status.state == "active" and status.provider == lease.provider:
-        return _activate(runtime, plan, lease, status)
-    with runtime.books.change(plan.actor) as change:
-        change.move_lease(lease.id, LeaseState.FAILED, close_reason="interrupted: the network holds no such lease")
-        change.end_effect(_lease_key(lease), EffectState.FAILED, {"reason": "interrupted"})
-    return None
+def _accept_again(runtime: Runtime, plan: _Plan, deployment: Deployment, lease: Lease) -> Lease | None:
+    """Finish a lease that was asked for when the run died, by asking again: the network makes no lease twice."""
+    effect = runtime.books.effect(_lease_key(lease))
+    if effect is None:
+        raise PermanentFailure(f"lease {lease.id} was requested without an entry in the journal")
+    bid = Bid(
+        ref=str(effect.request["bid"]),
+        provider=lease.provider,
+        state="open",
+        native_amount=lease.native_amount,
+        native_unit=lease.native_unit,
+        block_seconds=lease.block_seconds or Decimal(0),
+        usd_per_hour=lease.usd_per_hour,
+        raw_sha256=lease.raw_sha256,
+    )
+    return _ask(runtime, plan, deployment, bid, lease)
 
 
 def _acceptable_bids(runtime: Runtime, plan: _Plan, deployment: Deployment) -> list[Bid]:
@@ -208,16 +227,25 @@ def _accept(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -> 
             plan.order.attempt,
             {"deployment": deployment.ref, "bid": bid.ref, "provider": bid.provider},
         )
+    return _ask(runtime, plan, deployment, bid, lease)
+
+
+def _ask(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid, lease: Lease) -> Lease | None:
+    """Ask the network for the lease and make it active; None when the bid was withdrawn meanwhile."""
     try:
         status = plan.network.lease(deployment, bid)
     except Refused as refusal:
-        with runtime.books.change(plan.actor) as change:
-            change.move_lease(lease.id, LeaseState.FAILED, close_reason=f"{refusal.code}: {refusal}"[:500])
-            change.end_effect(_lease_key(lease), EffectState.FAILED, {"code": refusal.code})
+        _fail_lease(runtime, plan, lease, refusal.code, str(refusal))
         if refusal.code == "bid_not_open":
             return None
         raise
     return _activate(runtime, plan, lease, status)
+
+
+def _fail_lease(runtime: Runtime, plan: _Plan, lease: Lease, code: str, why: str) -> None:
+    with runtime.books.change(plan.actor) as change:
+        change.move_lease(lease.id, LeaseState.FAILED, close_reason=f"{code}: {why}"[:500])
+        change.end_effect(_lease_key(lease), EffectState.FAILED, {"code": code})
 
 
 def _activate(runtime: Runtime, plan: _Plan, lease: Lease, status: LeaseStatus) -> Lease:

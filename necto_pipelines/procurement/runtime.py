@@ -30,9 +30,12 @@ class Runtime:
     house_policy: Policy = field(default_factory=Policy)
 
     @classmethod
-    def open(cls, settings: Settings) -> "Runtime":
-        """Open everything below `settings.home`; the books are created or migrated when needed."""
-        clock = settings.clock()
+    def open(cls, settings: Settings, clock: Clock | None = None) -> "Runtime":
+        """Open everything below `settings.home`; the books are created or migrated when needed.
+
+        `clock` replaces the one the settings name: time in a test's hand.
+        """
+        clock = clock or settings.clock()
         return cls(
             settings=settings,
             clock=clock,

@@ -1,5 +1,6 @@
 """From a file a person wrote to an order in the books: everything wrong is said at once, and nothing half is stored."""
 
+import re
 from typing import Any
 
 import yaml
@@ -16,13 +17,24 @@ _ALLOWED = {
 }
 
 
+class _Yaml12(yaml.SafeLoader):
+    """YAML 1.2's booleans, true and false: 1.1 also takes NO for one, and Norway would be no country."""
+
+
+_Yaml12.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$", re.IGNORECASE), list("tTfF"))
+
+
 def read_order(text: str) -> OrderRequest:
     """Parse and check an order document (YAML, or JSON, which is YAML).
 
     Raises InvalidInput with one Problem for each fault, in the order of the document's fields.
     """
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, _Yaml12)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"

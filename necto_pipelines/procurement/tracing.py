@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from necto_pipelines.audit.note import Verifier
 from necto_pipelines.audit.proof import tlog_proof, verify_tlog_proof
 from necto_pipelines.failures import AuditBroken
 from necto_pipelines.model.decision import Decision
@@ -46,6 +47,7 @@ class Hop:
 
 def trace_invoice(runtime: Runtime, number: str) -> Hop:
     """The walk of a whole invoice. PermanentFailure when there is no such invoice."""
+    runtime.books.sign()
     walker = _Walker(runtime)
     invoice = runtime.books.invoice(number)
     charges = {charge.id: charge for charge in runtime.books.charges(month=invoice.month)}
@@ -134,7 +136,7 @@ class _Walker:
         index = leaves[-1][0]
         leaf, hashes, note = self.runtime.books.proof(index)
         try:
-            verify_tlog_proof(tlog_proof(index, hashes, note), leaf, self.runtime.books.verifier)
+            verify_tlog_proof(tlog_proof(index, hashes, note), leaf, Verifier.from_vkey(self.runtime.books.vkey))
         except AuditBroken:
             return index, False
         return index, True

@@ -131,7 +131,9 @@ def test_orders_routed_together_never_share_the_same_gpus(counts: list[int]) -> 
     for allocation in allocations:
         order = next(o for o in orders if o.id == allocation.order_id)
         if allocation.chosen:
-            used[allocation.chosen.offer_id] = used.get(allocation.chosen.offer_id, 0) + order.request.requirement.gpu.count
+            used[allocation.chosen.offer_id] = (
+                used.get(allocation.chosen.offer_id, 0) + order.request.requirement.gpu.count
+            )
         else:
             assert all(c.refusals == (Refusal.CAPACITY,) for c in allocation.candidates)
     assert all(total <= 8 for total in used.values())

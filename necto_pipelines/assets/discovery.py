@@ -1,0 +1,112 @@
+"""What can be bought and from whom: offers of each network, the catalog made of them, and evidence on providers."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+
+from necto_pipelines.assets.evidence import keep_answers
+from necto_pipelines.model.tables import EVIDENCE, OFFERS, records
+from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
+from necto_pipelines.resources.runtime import RuntimeResource
+from necto_pipelines.resources.snapshots import MODE
+from necto_pipelines.sensors.automation import when_inputs_change
+
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=60), warn_window=timedelta(minutes=35))
+"""asked every 15 minutes; older than `catalog_max_age_s` is not routed to"""
+
+
+def discovery_assets(networks: Sequence[str]) -> list[dg.AssetsDefinition]:
+    """The group `discovery` for these networks; a new network brings one more offers asset and changes nothing else."""
+    return [*(offers_asset(network) for network in networks), catalog_asset(networks), provider_evidence]
+
+
+def offers_asset(network: str) -> dg.AssetsDefinition:
+    """`<network>_offers`: everything purchasable there now."""
+
+    @dg.asset(
+        name=f"{network}_offers",
+        description=f"Every offer on {network.title()} at this moment, as the network answered; unreadable rows are set"
+        " aside with the reason.",
+        group_name="discovery",
+        owners=["team:procurement"],
+        kinds={network, "parquet"},
+        tags={"necto/layer": "source"},
+        metadata=table_metadata(OFFERS),
+        code_version="1",
+        freshness_policy=FRESH,
+        io_manager_key=PARQUET_IO,
+    )
+    def offers(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
+        handle = runtime.get()
+        listing = handle.networks[network].offers()
+        return dg.MaterializeResult(
+            value=OFFERS.frame(listing.rows), metadata=keep_answers(handle.warehouse, [listing])
+        )
+
+    return offers
+
+
+def catalog_asset(networks: Sequence[str]) -> dg.AssetsDefinition:
+    """`provider_catalog`: the offers of `networks` in one table."""
+
+    @dg.asset(
+        name="provider_catalog",
+        ins={f"{network}_offers": dg.AssetIn() for network in networks},
+        description="All offers of all networks: one row for each network, provider and GPU, ordered by offer.",
+        group_name="discovery",
+        owners=["team:procurement"],
+        kinds={"pandas", "parquet"},
+        tags={"necto/layer": "derived"},
+        metadata=table_metadata(OFFERS),
+        code_version="1",
+        freshness_policy=FRESH,
+        automation_condition=when_inputs_change(),
+        io_manager_key=PARQUET_IO,
+    )
+    def provider_catalog(**offers: pd.DataFrame) -> dg.MaterializeResult[pd.DataFrame]:
+        catalog = union_of_offers(list(offers.values()))
+        return dg.MaterializeResult(
+            value=catalog,
+            metadata={
+                "necto/offers_seen": sum(len(frame) for frame in offers.values()),
+                "necto/providers": int(catalog["provider"].nunique()),
+                "necto/gpu_models": int(catalog["gpu_key"].nunique()),
+                "necto/gpus_available": int(catalog["units_available"].sum()),
+            },
+        )
+
+    return provider_catalog
+
+
+@dg.asset(
+    description="What networks and their auditors say of every provider: online, version, signed attributes, country.",
+    group_name="discovery",
+    owners=["team:compliance"],
+    kinds={"http", "parquet"},
+    tags={"necto/layer": "source"},
+    metadata=table_metadata(EVIDENCE),
+    code_version="1",
+    freshness_policy=FRESH,
+    io_manager_key=PARQUET_IO,
+)
+def provider_evidence(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
+    """A network that does not answer fails the whole: half the evidence would look like providers without any."""
+    handle = runtime.get()
+    networks = handle.networks.values()
+    listings = [network.evidence() for network in networks]
+    rows = sorted((row for listing in listings for row in listing.rows), key=lambda row: (row.network, row.provider))
+    return dg.MaterializeResult(
+        value=EVIDENCE.frame(rows),
+        metadata=keep_answers(handle.warehouse, listings)
+        | {MODE: ",".join(sorted({network.mode for network in networks}))},
+    )
+
+
+def union_of_offers(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One row for each offer id, the newest seen; ordered by offer id, so equal offers give equal bytes."""
+    newest: dict[str, dict[str, object]] = {}
+    for row in sorted((row for frame in frames for row in records(frame)), key=lambda row: row["observed_at"]):
+        newest[row["offer_id"]] = row
+    return OFFERS.frame(newest[offer_id] for offer_id in sorted(newest))

@@ -1,0 +1,110 @@
+"""What the clouds ask, what tokens are worth, and what a buyer saves."""
+
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+
+from necto_pipelines.assets.evidence import keep_answers, markdown_table
+from necto_pipelines.market.clouds import reference_cloud_prices
+from necto_pipelines.market.comparison import compare
+from necto_pipelines.market.oracles import COINGECKO_IDS
+from necto_pipelines.model.tables import CLOUD_PRICES, PRICE_COMPARISON, TOKEN_PRICES, records
+from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
+from necto_pipelines.resources.runtime import RuntimeResource
+from necto_pipelines.sensors.automation import when_inputs_change
+
+SHOWN = 15
+"""rows of the comparison that a person is shown; the table holds them all"""
+
+
+@dg.asset(
+    description="On-demand GPU prices of AWS, Google Cloud and Azure from the dated reference that ships with Necto.",
+    group_name="market",
+    owners=["team:procurement"],
+    kinds={"csv", "parquet"},
+    tags={"necto/layer": "source"},
+    metadata=table_metadata(CLOUD_PRICES),
+    code_version="1",
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_window=timedelta(days=2)),
+    io_manager_key=PARQUET_IO,
+)
+def cloud_prices(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
+    """The freshness policy watches the refresh; how old the figures themselves are is `necto/oldest_figure`."""
+    listing = reference_cloud_prices()
+    return dg.MaterializeResult(
+        value=CLOUD_PRICES.frame(listing.rows),
+        metadata=keep_answers(runtime.get().warehouse, [listing])
+        | {
+            "necto/oldest_figure": min(row.as_of for row in listing.rows),
+            "necto/newest_figure": max(row.as_of for row in listing.rows),
+        },
+    )
+
+
+@dg.asset(
+    description="US dollar prices of the tokens Necto pays in, each with the time its source published it.",
+    group_name="market",
+    owners=["team:finance"],
+    kinds={"coingecko", "parquet"},
+    tags={"necto/layer": "source"},
+    metadata=table_metadata(TOKEN_PRICES),
+    code_version="1",
+    freshness_policy=dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(minutes=20), warn_window=timedelta(minutes=11)
+    ),
+    io_manager_key=PARQUET_IO,
+)
+def token_prices(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
+    """A token without a usable price is set aside; payments ask the oracle again and never read this table."""
+    handle = runtime.get()
+    listing = handle.oracle.prices(tuple(COINGECKO_IDS))
+    return dg.MaterializeResult(
+        value=TOKEN_PRICES.frame(listing.rows),
+        metadata=keep_answers(handle.warehouse, [listing])
+        | {
+            "necto/prices": markdown_table(
+                ("token", "USD", "published"), [(row.token, row.usd, row.published_at) for row in listing.rows]
+            )
+        },
+    )
+
+
+@dg.asset(
+    description="The cheapest offer of each GPU against each cloud's cheapest on-demand machine with the same GPU.",
+    group_name="market",
+    owners=["team:procurement", "team:finance"],
+    kinds={"pandas", "parquet"},
+    tags={"necto/layer": "derived"},
+    metadata=table_metadata(PRICE_COMPARISON),
+    code_version="1",
+    automation_condition=when_inputs_change(),
+    io_manager_key=PARQUET_IO,
+)
+def price_comparison(
+    provider_catalog: pd.DataFrame, cloud_prices: pd.DataFrame, token_prices: pd.DataFrame
+) -> dg.MaterializeResult[pd.DataFrame]:
+    """The comparison, and its most telling rows for a person."""
+    comparison = compare(provider_catalog, cloud_prices, token_prices)
+    best = sorted(records(comparison), key=lambda row: row["savings_pct"], reverse=True)[:SHOWN]
+    columns = ("GPU", "network", "USD/GPU-hour", "cloud", "machine", "cloud USD/GPU-hour", "saved %")
+    return dg.MaterializeResult(
+        value=comparison,
+        metadata={
+            "necto/savings": markdown_table(
+                columns,
+                [
+                    (
+                        row["gpu_key"],
+                        row["network"],
+                        f"{row['depin_usd_per_gpu_hour']:.4f}",
+                        row["cloud"],
+                        row["cloud_instance"],
+                        f"{row['cloud_usd_per_gpu_hour']:.4f}",
+                        f"{row['savings_pct']:.1f}",
+                    )
+                    for row in best
+                ],
+            )
+        },
+    )

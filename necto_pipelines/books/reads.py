@@ -1,0 +1,172 @@
+"""Everything that can be looked up in the books, as our nouns.
+
+The same methods read a snapshot from outside (`Books`) and inside a change (`Change`), where they see what that change
+has written so far.
+"""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import Connection, RowMapping, Select, Table, select
+
+from necto_pipelines.books import tables
+from necto_pipelines.failures import InvalidInput, Problem
+from necto_pipelines.model.decision import Decision
+from necto_pipelines.model.invoice import Invoice
+from necto_pipelines.model.lease import Budget, Charge, Conversion, Effect, Hold, Lease, Usage
+from necto_pipelines.model.order import Order
+from necto_pipelines.model.state import LeaseState, OrderState
+
+Noun = TypeVar("Noun", bound=BaseModel)
+
+
+class Reads:
+    """Look-ups. A thing asked for by its id that does not exist raises `InvalidInput`, for people write ids."""
+
+    def __init__(self, connect: Callable[[], AbstractContextManager[Connection]]) -> None:
+        self._connect = connect
+
+    def order(self, order_id: str) -> Order:
+        """The order with this id."""
+        return _the_one(self._orders(_orders().where(tables.orders.c.id == order_id)), "order", order_id)
+
+    def orders(self, states: Collection[OrderState] | None = None, tenant: str | None = None) -> list[Order]:
+        """Orders in the order they were submitted; all of them, or those in some states or of one tenant."""
+        query = _orders().order_by(tables.orders.c.submitted_at, tables.orders.c.id)
+        if states is not None:
+            query = query.where(tables.orders.c.state.in_(states))
+        if tenant is not None:
+            query = query.where(tables.orders.c.tenant == tenant)
+        return self._orders(query)
+
+    def decision(self, decision_id: str) -> Decision:
+        """The routing decision with this id."""
+        query = select(tables.decisions).where(tables.decisions.c.id == decision_id)
+        return _the_one(self._documents(query, Decision), "decision", decision_id)
+
+    def decisions(self, order_id: str) -> list[Decision]:
+        """All decisions for an order, oldest first."""
+        query = select(tables.decisions).where(tables.decisions.c.order_id == order_id)
+        return self._documents(query.order_by(tables.decisions.c.id), Decision)
+
+    def lease(self, lease_id: str) -> Lease:
+        """The lease with this id."""
+        return _the_one(self._rows(tables.leases, Lease, id=lease_id), "lease", lease_id)
+
+    def leases(self, states: Collection[LeaseState] | None = None, order_id: str | None = None) -> list[Lease]:
+        """Leases, oldest first; all of them, or those in some states or of one order."""
+        query = select(tables.leases).order_by(tables.leases.c.id)
+        if states is not None:
+            query = query.where(tables.leases.c.state.in_(states))
+        if order_id is not None:
+            query = query.where(tables.leases.c.order_id == order_id)
+        return [Lease.model_validate(dict(row)) for row in self._all(query)]
+
+    def effect(self, key: str) -> Effect | None:
+        """The act on the outside world under this key; None when it was never begun."""
+        found = self._all(select(tables.effects).where(tables.effects.c.key == key))
+        return _effect(found[0]) if found else None
+
+    def effects(self, order_id: str, attempt: int | None = None) -> list[Effect]:
+        """Acts for an order in the order they were begun; of all attempts or of one."""
+        effects = tables.effects
+        query = select(effects).where(effects.c.order_id == order_id).order_by(effects.c.begun_at, effects.c.key)
+        if attempt is not None:
+            query = query.where(effects.c.attempt == attempt)
+        return [_effect(row) for row in self._all(query)]
+
+    def conversions(self, order_id: str) -> list[Conversion]:
+        """Conversions made for an order, oldest first."""
+        conversions = tables.conversions
+        query = select(conversions).where(conversions.c.order_id == order_id)
+        rows = self._all(query.order_by(conversions.c.at, conversions.c.id))
+        return [Conversion.model_validate(dict(row)) for row in rows]
+
+    def hold(self, order_id: str) -> Hold | None:
+        """What is or was reserved for an order; None when nothing ever was."""
+        found = self._rows(tables.holds, Hold, order_id=order_id)
+        return found[0] if found else None
+
+    def usage(self, lease_id: str) -> list[Usage]:
+        """What a lease used, by period."""
+        query = select(tables.usage).where(tables.usage.c.lease_id == lease_id)
+        rows = self._all(query.order_by(tables.usage.c.period_start, tables.usage.c.id))
+        return [Usage.model_validate(dict(row)) for row in rows]
+
+    def charges(
+        self, month: str | None = None, order_id: str | None = None, invoiced: bool | None = None
+    ) -> list[Charge]:
+        """Charges by period; of one month (`YYYY-MM`), of one order, or only those on an invoice or on none yet."""
+        charges = tables.charges
+        query = select(charges).order_by(charges.c.period_start, charges.c.id)
+        if month is not None:
+            query = query.where(charges.c.month == month)
+        if order_id is not None:
+            query = query.where(charges.c.order_id == order_id)
+        if invoiced is not None:
+            number = charges.c.invoice_number
+            query = query.where(number.is_not(None) if invoiced else number.is_(None))
+        return [Charge.model_validate(dict(row)) for row in self._all(query)]
+
+    def invoice(self, number: str) -> Invoice:
+        """The invoice with this number."""
+        query = select(tables.invoices).where(tables.invoices.c.number == number)
+        return _the_one(self._documents(query, Invoice), "invoice", number)
+
+    def invoices(self, month: str | None = None) -> list[Invoice]:
+        """Invoices by number; all of them or of one month (`YYYY-MM`)."""
+        query = select(tables.invoices).order_by(tables.invoices.c.number)
+        if month is not None:
+            query = query.where(tables.invoices.c.month == month)
+        return self._documents(query, Invoice)
+
+    def budget(self, cost_centre: str) -> Budget:
+        """A cost centre's budget."""
+        found = self._rows(tables.budgets, Budget, cost_centre=cost_centre)
+        if not found:
+            known = ", ".join(budget.cost_centre for budget in self.budgets()) or "none yet"
+            raise InvalidInput([Problem("cost_centre", cost_centre, f"cost centres with a budget are: {known}")])
+        return found[0]
+
+    def budgets(self) -> list[Budget]:
+        """All budgets, by cost centre."""
+        query = select(tables.budgets).order_by(tables.budgets.c.cost_centre)
+        return [Budget.model_validate(dict(row)) for row in self._all(query)]
+
+    def _orders(self, query: Select[Any]) -> list[Order]:
+        return [_order(row) for row in self._all(query)]
+
+    def _documents(self, query: Select[Any], noun: type[Noun]) -> list[Noun]:
+        return [noun.model_validate_json(row["document"]) for row in self._all(query)]
+
+    def _rows(self, table: Table, noun: type[Noun], **key: str) -> list[Noun]:
+        query = select(table).where(*(table.c[name] == value for name, value in key.items()))
+        return [noun.model_validate(dict(row)) for row in self._all(query)]
+
+    def _all(self, query: Select[Any]) -> Sequence[RowMapping]:
+        with self._connect() as connection:
+            return connection.execute(query).mappings().all()
+
+
+def _orders() -> Select[Any]:
+    both = tables.orders.outerjoin(tables.requesters)
+    return select(tables.orders, tables.requesters.c.requested_by).select_from(both)
+
+
+def _order(row: RowMapping) -> Order:
+    values = dict(row)
+    request = json.loads(values.pop("request")) | {"requested_by": values.pop("requested_by") or ""}
+    return Order.model_validate({**values, "request": request})
+
+
+def _effect(row: RowMapping) -> Effect:
+    return Effect.model_validate({**row, "request": json.loads(row["request"]), "outcome": json.loads(row["outcome"])})
+
+
+def _the_one(found: Sequence[Noun], what: str, key: str) -> Noun:
+    if not found:
+        raise InvalidInput([Problem(what, key, f"the books hold no such {what}")])
+    return found[0]

@@ -1,0 +1,253 @@
+"""The tables of the books, once. How they came to be, version by version, stands in `migrations/`.
+
+In PostgreSQL they live in the schema `necto`, reached by the search path, because Dagster's own tables share the
+database. A row of an `AUDITED` table is named, with its digest, by the leaf of every change to it.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from necto_pipelines.books.columns import KEY, ExactNumber, UtcTime, WholeNumber
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+budgets: Final = Table(
+    "budgets",
+    metadata,
+    Column("cost_centre", KEY, primary_key=True),
+    Column("limit_usd", ExactNumber, nullable=False),
+    Column("held_usd", ExactNumber, nullable=False),
+    Column("spent_usd", ExactNumber, nullable=False),
+)
+orders: Final = Table(
+    "orders",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("tenant", KEY, nullable=False),
+    Column("cost_centre", KEY, ForeignKey("budgets.cost_centre"), nullable=False),
+    Column("request", Text, nullable=False),  # canonical JSON, without requested_by
+    Column("state", KEY, nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("submitted_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("next_attempt_at", UtcTime),
+    Column("attempt", Integer, nullable=False),
+    Column("run_id", KEY),
+)
+requesters: Final = Table(
+    # A person's name: apart, in no digest and in no leaf, so that it can be erased without touching the trail.
+    "requesters",
+    metadata,
+    Column("order_id", KEY, ForeignKey("orders.id"), primary_key=True),
+    Column("requested_by", Text, nullable=False),
+)
+decisions: Final = Table(
+    "decisions",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("order_id", KEY, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("document", Text, nullable=False),  # canonical JSON
+)
+holds: Final = Table(
+    "holds",
+    metadata,
+    Column("order_id", KEY, ForeignKey("orders.id"), primary_key=True),
+    Column("cost_centre", KEY, ForeignKey("budgets.cost_centre"), nullable=False),
+    Column("usd", ExactNumber, nullable=False),
+    Column("state", KEY, nullable=False),
+    Column("settled_usd", ExactNumber, nullable=False),
+)
+effects: Final = Table(
+    "effects",
+    metadata,
+    Column("key", KEY, primary_key=True),
+    Column("kind", KEY, nullable=False),
+    Column("order_id", KEY, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("state", KEY, nullable=False),
+    Column("request", Text, nullable=False),  # canonical JSON
+    Column("outcome", Text, nullable=False),  # canonical JSON
+    Column("begun_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+)
+conversions: Final = Table(
+    "conversions",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("order_id", KEY, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("from_asset", KEY, nullable=False),
+    Column("from_units", WholeNumber, nullable=False),
+    Column("from_decimals", Integer, nullable=False),
+    Column("to_asset", KEY, nullable=False),
+    Column("to_units", WholeNumber, nullable=False),
+    Column("to_decimals", Integer, nullable=False),
+    Column("rate_reference", ExactNumber, nullable=False),
+    Column("rate_executed", ExactNumber, nullable=False),
+    Column("price_source", Text, nullable=False),
+    Column("price_published_at", UtcTime, nullable=False),
+    Column("price_sha256", KEY, nullable=False),
+    Column("venue", KEY, nullable=False),
+    Column("venue_ref", KEY, nullable=False),
+    Column("fee_usd", ExactNumber, nullable=False),
+    Column("slippage_usd", ExactNumber, nullable=False),
+    Column("mode", KEY, nullable=False),
+    UniqueConstraint("venue", "venue_ref"),
+)
+leases: Final = Table(
+    "leases",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("order_id", KEY, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("decision_id", KEY, ForeignKey("decisions.id"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("network", KEY, nullable=False),
+    Column("provider", KEY, nullable=False),
+    Column("provider_name", Text, nullable=False),
+    Column("network_ref", KEY, nullable=False),
+    Column("gpu_key", KEY, nullable=False),
+    Column("gpu_count", Integer, nullable=False),
+    Column("country", KEY),
+    Column("state", KEY, nullable=False, index=True),
+    Column("usd_per_hour", ExactNumber, nullable=False),
+    Column("native_amount", ExactNumber, nullable=False),
+    Column("native_unit", KEY, nullable=False),
+    Column("block_seconds", ExactNumber),
+    Column("mode", KEY, nullable=False),
+    Column("raw_sha256", KEY, nullable=False),
+    Column("started_at", UtcTime),
+    Column("ends_at", UtcTime),
+    Column("closed_at", UtcTime),
+    Column("close_reason", Text, nullable=False),
+    Column("settled_native", ExactNumber),
+    # A deployment may be offered to one provider after another, but never be paid for twice.
+    Index(
+        "uq_leases_alive",
+        "network",
+        "network_ref",
+        unique=True,
+        sqlite_where=text("state <> 'failed'"),
+        postgresql_where=text("state <> 'failed'"),
+    ),
+)
+usage: Final = Table(
+    "usage",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("lease_id", KEY, ForeignKey("leases.id"), nullable=False, index=True),
+    Column("period_start", UtcTime, nullable=False),
+    Column("period_end", UtcTime, nullable=False),
+    Column("gpu_hours", ExactNumber, nullable=False),
+    Column("native_units", ExactNumber, nullable=False),
+    Column("usd", ExactNumber, nullable=False),
+)
+invoices: Final = Table(
+    "invoices",
+    metadata,
+    Column("number", KEY, primary_key=True),
+    Column("tenant", KEY, nullable=False),
+    Column("month", KEY, nullable=False, index=True),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("document", Text, nullable=False),  # canonical JSON
+)
+charges: Final = Table(
+    "charges",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("kind", KEY, nullable=False),
+    Column("tenant", KEY, nullable=False),
+    Column("cost_centre", KEY, ForeignKey("budgets.cost_centre"), nullable=False),
+    Column("order_id", KEY, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("lease_id", KEY, ForeignKey("leases.id"), nullable=False),
+    Column("month", KEY, nullable=False, index=True),
+    Column("network", KEY, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("period_start", UtcTime, nullable=False),
+    Column("period_end", UtcTime, nullable=False),
+    Column("quantity", ExactNumber, nullable=False),
+    Column("unit", KEY, nullable=False),
+    Column("unit_price_usd", ExactNumber, nullable=False),
+    Column("amount_usd", ExactNumber, nullable=False),
+    Column("invoice_number", KEY, ForeignKey("invoices.number"), index=True),
+)
+invoice_counters: Final = Table(
+    "invoice_counters",
+    metadata,
+    Column("series", KEY, primary_key=True),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("last", Integer, nullable=False),
+)
+
+audit_leaves: Final = Table(
+    # Triggers refuse to change or delete its rows: a speed bump against accidents. The evidence is the tree.
+    "audit_leaves",
+    metadata,
+    Column("leaf_index", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", KEY, nullable=False, unique=True),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+)
+audit_names: Final = Table(
+    # What each leaf names: rows as (table, key), subjects as (kind, id). For finding leaves; `verify` checks it.
+    "audit_names",
+    metadata,
+    Column("noun", KEY, primary_key=True),
+    Column("key", KEY, primary_key=True),
+    Column("leaf_index", BigInteger, ForeignKey("audit_leaves.leaf_index"), primary_key=True, index=True),
+)
+audit_head: Final = Table(
+    # The one row that every change locks first, so that changes follow one another and indexes have no gaps.
+    "audit_head",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("edge", LargeBinary, nullable=False),  # CompactRange.to_bytes()
+)
+audit_checkpoints: Final = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),  # the signed checkpoint
+    Column("edge", LargeBinary, nullable=False),  # the tree's edge at that size, so that signing never rescans
+    Column("signed_at", UtcTime, nullable=False),
+)
+
+AUDITED: Final = {
+    table.name: table
+    for table in (
+        budgets,
+        orders,
+        decisions,
+        holds,
+        effects,
+        conversions,
+        leases,
+        usage,
+        charges,
+        invoices,
+        invoice_counters,
+    )
+}

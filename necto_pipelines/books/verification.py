@@ -1,0 +1,142 @@
+"""Verifying the books: the log against its checkpoints, then every business row against the newest leaf that names it.
+
+The log's own verification stands in `audit/verify.py`; this adds what only the database knows.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from itertools import groupby, islice
+
+from sqlalchemy import Connection, select
+
+from necto_pipelines.audit.note import Verifier
+from necto_pipelines.audit.verify import MAX_NAMED_ENTRIES, Fault, FaultKind, StoredLeaf, Verdict, verify_log
+from necto_pipelines.books.audit_log import Name, digests_in, edge, names_in, read_leaves
+from necto_pipelines.books.columns import row_digest
+from necto_pipelines.books.recording import as_stored, key_of
+from necto_pipelines.books.tables import AUDITED, audit_names
+from necto_pipelines.failures import AuditBroken
+
+
+class BooksFault(StrEnum):
+    """What can be wrong with the books beyond the log itself."""
+
+    ROW_EDITED = "row_edited"
+    """A row is not as the newest leaf that names it left it."""
+    ROW_MISSING = "row_missing"
+    """A row that a leaf names is gone."""
+    ROW_UNLOGGED = "row_unlogged"
+    """A row stands in no leaf."""
+    NAMES = "names"
+    """The index by which leaves are found differs from what the leaves name."""
+    HEAD = "head"
+    """The stored head of the log does not fit its leaves."""
+
+
+def verify_books(connection: Connection, checkpoints: Sequence[str], verifier: Verifier, origin: str) -> Verdict:
+    """Verify the books in one snapshot. Nothing stops at the first fault; memory grows with the rows, not the leaves.
+
+    1. Verify the log: its entries, their order, and all checkpoints known (`audit.verify.verify_log`).
+    2. The index of names says of each leaf what the leaf itself says (else NAMES).
+    3. The stored head is that of the entries (else HEAD).
+    4. Each row of each audited table has the digest that the newest leaf naming it gives (else ROW_EDITED, or
+       ROW_UNLOGGED when no leaf names it).
+    5. Each row that a leaf names is there (else ROW_MISSING).
+    """
+    trail = _Trail(connection)
+    verdict = verify_log(trail.watch(read_leaves(connection)), checkpoints, verifier, origin)
+    found = iter((*trail.faults(), *_head_faults(connection, verdict), *_row_faults(connection, trail.newest)))
+    faults = [*verdict.faults, *islice(found, MAX_NAMED_ENTRIES)]
+    if further := sum(1 for _ in found):
+        faults.append(Fault(FaultKind.FURTHER, None, f"{further} more faults of rows, not named"))
+    return replace(verdict, ok=not faults, faults=tuple(faults))
+
+
+class _Trail:
+    """What the leaves say, gathered while they are verified: the newest digest of each row, and where names differ."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.newest: dict[Name, tuple[int, str]] = {}
+        self._differing: list[Fault] = []
+        self._stored = _names_by_leaf(connection)
+        self._next = next(self._stored, None)
+
+    def watch(self, entries: Iterable[StoredLeaf]) -> Iterator[StoredLeaf]:
+        """Pass the entries on, reading each."""
+        for entry in entries:
+            stored = self._stored_up_to(entry.index)
+            said = _said(entry.leaf)
+            if said is not None:
+                names, digests = said
+                self.newest.update({name: (entry.index, digest) for name, digest in digests.items()})
+                if names != stored:
+                    self._differ(entry.index, names ^ stored)
+            yield entry
+
+    def faults(self) -> list[Fault]:
+        """Where the index of names differs from the leaves; asked for when all entries have passed."""
+        for index, names in self._rest():
+            self._differ(index, names)
+        return self._differing
+
+    def _stored_up_to(self, index: int) -> set[Name]:
+        names: set[Name] = set()
+        while self._next and self._next[0] <= index:
+            names |= self._next[1]
+            self._next = next(self._stored, None)
+        return names
+
+    def _rest(self) -> Iterator[tuple[int, set[Name]]]:
+        while self._next:
+            yield self._next
+            self._next = next(self._stored, None)
+
+    def _differ(self, index: int, names: set[Name]) -> None:
+        what = ", ".join(f"{noun} {key}" for noun, key in sorted(names)[:5])
+        text = f"the index of names and entry {index} differ about {what}"
+        self._differing.append(Fault(BooksFault.NAMES, index, text))
+
+
+def _names_by_leaf(connection: Connection) -> Iterator[tuple[int, set[Name]]]:
+    query = select(audit_names.c.leaf_index, audit_names.c.noun, audit_names.c.key).order_by(audit_names.c.leaf_index)
+    rows = connection.execution_options(yield_per=1000).execute(query)
+    for index, group in groupby(rows, key=lambda row: row.leaf_index):
+        yield index, {(row.noun, row.key) for row in group}
+
+
+def _said(leaf: bytes) -> tuple[set[Name], dict[Name, str]] | None:
+    """Names and row digests in a leaf; None when its bytes are damaged, which the log's verification has named."""
+    try:
+        event = json.loads(leaf)
+        return names_in(event), digests_in(event)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _head_faults(connection: Connection, verdict: Verdict) -> Iterator[Fault]:
+    try:
+        head = edge(connection)
+    except AuditBroken as error:
+        yield Fault(BooksFault.HEAD, None, f"the stored head of the log: {error}")
+        return
+    if (head.size, head.root()) != (verdict.size, verdict.root):
+        what = f"size {head.size} and root {head.root().hex()}, the entries lead to {verdict.size} and"
+        yield Fault(BooksFault.HEAD, None, f"the stored head of the log has {what} {verdict.root.hex()}")
+
+
+def _row_faults(connection: Connection, newest: Mapping[Name, tuple[int, str]]) -> Iterator[Fault]:
+    expected = dict(newest)
+    for table in AUDITED.values():
+        rows = connection.execution_options(yield_per=1000).execute(select(*as_stored(table)))
+        for row in map(dict, rows.mappings()):
+            name = (table.name, key_of(table, row))
+            index, digest = expected.pop(name, (None, ""))
+            what = f"{name[0]} {name[1]}"
+            if index is None:
+                yield Fault(BooksFault.ROW_UNLOGGED, None, f"{what}: no leaf names this row")
+            elif row_digest(row) != digest:
+                yield Fault(BooksFault.ROW_EDITED, index, f"{what}: not as leaf {index}, the newest about it, left it")
+    for (table_name, key), (index, _) in expected.items():
+        yield Fault(BooksFault.ROW_MISSING, index, f"{table_name} {key}: gone; leaf {index} is the newest about it")

@@ -1,0 +1,62 @@
+"""Everything Dagster knows of Necto, assembled in one place."""
+
+from typing import Any
+
+import dagster as dg
+
+from necto_pipelines.assets import billing, compliance, discovery, market
+from necto_pipelines.checks import expectations, invariants
+from necto_pipelines.jobs import procure, refresh, settle
+from necto_pipelines.networks.registry import open_networks
+from necto_pipelines.resources.parquet_io import PARQUET_IO, parquet_io_manager
+from necto_pipelines.resources.runtime import RuntimeResource
+from necto_pipelines.schedules import schedules
+from necto_pipelines.sensors import automation, leases, orders
+from necto_pipelines.settings import Settings
+
+assets = [
+    market.cloud_prices,
+    market.token_prices,
+    market.price_comparison,
+    compliance.compliance_scores,
+    billing.leases,
+    billing.usage_charges,
+    billing.invoices,
+]
+"""besides the group `discovery`, which has an asset for each network that is set up"""
+checks = [
+    expectations.catalog_expectations,
+    invariants.compliance_fails_closed,
+    invariants.savings_recomputed,
+    invariants.invoices_readd,
+]
+jobs = [*refresh.jobs, procure.procure, settle.settle_job]
+sensors = [automation.derived_assets, orders.pending_orders, leases.finished_leases]
+resources: dict[str, Any] = {
+    "runtime": RuntimeResource(),
+    PARQUET_IO: parquet_io_manager,
+    # between the ops of a buying run, which a later run takes over from the books and never from these values
+    procure.STEP_MEMORY: dg.mem_io_manager,
+}
+
+
+def build_definitions(**overrides: Any) -> dg.Definitions:
+    """The code location. `overrides` replace arguments of `dg.Definitions`; `resources` given are laid over ours."""
+    settings = Settings()
+    networks = tuple(open_networks(settings, settings.clock()))
+    parts: dict[str, Any] = {
+        "assets": [*discovery.discovery_assets(networks), *assets],
+        "asset_checks": checks,
+        "jobs": jobs,
+        "schedules": schedules,
+        "sensors": sensors,
+        # Steps are calls over HTTP and small frames: a process for each would cost five CPU-seconds apiece.
+        "executor": dg.in_process_executor,
+    }
+    return dg.Definitions(**(parts | overrides | {"resources": resources | overrides.get("resources", {})}))
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` loads; runs in the code server, not at import."""
+    return build_definitions()

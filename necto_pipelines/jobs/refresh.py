@@ -1,0 +1,40 @@
+"""Jobs that refresh assets. Which asset is refreshed when is `schedules.py`; buying is `procure.py` and `settle.py`."""
+
+import dagster as dg
+
+REFRESH = {"necto/kind": "refresh"}
+_SOURCES_OF_CATALOG = dg.AssetSelection.groups("discovery") & dg.AssetSelection.tag("necto/layer", "source")
+_PARTITIONED = dg.AssetSelection.assets("usage_charges", "invoices")
+
+refresh_catalog = dg.define_asset_job(
+    "refresh_catalog",
+    selection=_SOURCES_OF_CATALOG,
+    description="Ask every network for offers and evidence; catalog and scores follow when the answers have changed.",
+    tags=REFRESH,
+)
+refresh_market = dg.define_asset_job(
+    "refresh_market",
+    selection=dg.AssetSelection.assets("token_prices"),
+    description="Ask for token prices; the comparison follows when they have changed.",
+    tags=REFRESH,
+)
+refresh_clouds = dg.define_asset_job(
+    "refresh_clouds",
+    selection=dg.AssetSelection.assets("cloud_prices"),
+    description="Read the clouds' reference prices.",
+    tags=REFRESH,
+)
+refresh_all = dg.define_asset_job(
+    "refresh_all",
+    selection=dg.AssetSelection.all() - _PARTITIONED,
+    description="Everything that can be refreshed at once, sources and what is derived from them, in order.",
+    tags=REFRESH,
+)
+bill_month = dg.define_asset_job(
+    "bill_month",
+    selection=dg.AssetSelection.groups("billing"),
+    description="Read a month's charges from the books and issue its invoices.",
+    tags={"necto/kind": "billing"},
+)
+
+jobs = [refresh_catalog, refresh_market, refresh_clouds, refresh_all, bill_month]

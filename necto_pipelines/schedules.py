@@ -1,0 +1,48 @@
+"""Cadences that a person owns and may pause: how often sources are asked. Derived assets follow by themselves
+(`sensors/automation.py`); outside facts start runs through sensors."""
+
+import dagster as dg
+
+from necto_pipelines.assets.billing import MONTHS
+from necto_pipelines.jobs.refresh import bill_month, refresh_catalog, refresh_clouds, refresh_market
+
+RUNNING = dg.DefaultScheduleStatus.RUNNING
+
+discovery = dg.ScheduleDefinition(
+    name="discovery",
+    description="Ask every network for its offers and evidence.",
+    job=refresh_catalog,
+    cron_schedule="*/15 * * * *",
+    default_status=RUNNING,
+)
+token_market = dg.ScheduleDefinition(
+    name="token_market",
+    description="Ask for token prices.",
+    job=refresh_market,
+    cron_schedule="*/5 * * * *",
+    default_status=RUNNING,
+)
+cloud_market = dg.ScheduleDefinition(
+    name="cloud_market",
+    description="Read the clouds' reference prices.",
+    job=refresh_clouds,
+    cron_schedule="20 4 * * *",
+    default_status=RUNNING,
+)
+
+
+@dg.schedule(
+    job=bill_month,
+    cron_schedule="30 2 1 * *",
+    default_status=RUNNING,
+    description="Invoice the month that has ended; what settles later goes onto a further invoice.",
+)
+def billing(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """The month before the tick."""
+    month = MONTHS.get_prev_partition_window(context.scheduled_execution_time)
+    if month is None:
+        raise ValueError(f"{context.scheduled_execution_time}: no billing month has ended yet")
+    return dg.RunRequest(run_key=f"bill-{month.start:%Y-%m}", partition_key=f"{month.start:%Y-%m}")
+
+
+schedules = [discovery, token_market, cloud_market, billing]

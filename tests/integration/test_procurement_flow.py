@@ -1,0 +1,208 @@
+"""Buying against the sandbox over a real socket: every step, every crash point, every lost reply."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import pytest
+from support.procurement_world import ACTOR, World, procurement_world
+
+from necto_pipelines.model.lease import EffectState
+from necto_pipelines.model.state import LeaseState, OrderState
+from necto_pipelines.procurement.invoicing import invoice_files, issue_month
+from necto_pipelines.procurement.settling import due_leases, settle
+from necto_pipelines.procurement.tracing import trace_invoice
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with procurement_world(tmp_path) as made:
+        yield made
+
+
+def test_an_order_becomes_a_lease_an_invoice_and_a_proof(world: World) -> None:
+    order = world.procure(world.submit().id)
+    assert order.state is OrderState.ACTIVE, order.reason
+    (lease,) = world.runtime.books.leases()
+    assert lease.state is LeaseState.ACTIVE
+    assert lease.usd_per_hour <= Decimal("25") / 4
+    world.clock.advance(4 * 3600)
+    assert [due.id for due in due_leases(world.runtime, world.clock.now())] == [lease.id]
+    closed = settle(world.runtime, lease, ACTOR)
+    assert closed.state is LeaseState.CLOSED
+    assert world.runtime.books.order(order.id).state is OrderState.COMPLETED
+    (invoice,) = issue_month(world.runtime, "2026-11")
+    files = invoice_files(world.runtime, invoice)
+    assert all(path.stat().st_size > 0 for path in (files.json, files.csv, files.pdf))
+    assert invoice.total_usd == sum(line.amount_usd for line in invoice.lines)
+    assert issue_month(world.runtime, "2026-11") == [invoice]
+    walk = trace_invoice(world.runtime, invoice.number)
+    assert walk.all_proved()
+    kinds = {walk.kind} | {hop.kind for hop in _all_hops(walk)}
+    assert {"invoice", "line", "charge", "lease", "decision", "data", "raw answer", "conversion"} <= kinds
+    world.runtime.books.sign()
+    assert world.runtime.books.verify().ok
+    state = world.state()
+    assert len(state["deployments"]) == len(state["leases"]) == 1
+    assert len(state["swaps"]) == 2
+
+
+def test_the_cheapest_binding_bid_of_a_compliant_provider_wins(world: World) -> None:
+    order = world.procure(world.submit().id)
+    (lease,) = world.runtime.books.leases()
+    decision = world.runtime.books.decisions(order.id)[-1]
+    assert lease.provider in {candidate.provider for candidate in decision.ranked}
+    refused = {c.provider for c in decision.candidates if c not in decision.ranked}
+    assert refused, "the sandbox has unaudited and offline providers with H100s"
+    assert lease.provider not in refused
+
+
+def test_a_stale_token_price_stops_the_conversion_and_the_order_waits_with_that_reason(world: World) -> None:
+    httpx.post(f"{world.url}/sandbox/prices", json={"frozen": True}).raise_for_status()
+    world.clock.advance(world.runtime.settings.token_price_max_age_s + 120)
+    order = world.submit()
+    world.route(order.id)
+    order = world.pay(order.id)
+    assert order.state is OrderState.WAITING
+    assert order.reason.startswith("stale: ")
+    assert "AKT" in order.reason
+    assert order.next_attempt_at is not None
+    assert world.state()["swaps"] == []
+    httpx.post(f"{world.url}/sandbox/prices", json={"frozen": False}).raise_for_status()
+    world.clock.advance(120)
+    assert world.procure(order.id).state is OrderState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/rail/v1/swaps"),
+        ("POST", "/akash/v1/deployments"),
+        ("POST", "/akash/v1/leases"),
+    ],
+)
+def test_a_lost_reply_never_makes_a_second_effect(world: World, method: str, path: str) -> None:
+    world.fault(method, path, "drop_reply")
+    order = world.submit()
+    world.procure(order.id)
+    world.clock.advance(300)
+    for _ in range(3):
+        order = world.runtime.books.order(order.id)
+        if order.state is OrderState.ACTIVE:
+            break
+        world.clock.advance(300)
+        world.procure(order.id)
+    assert order.state is OrderState.ACTIVE, order.reason
+    state = world.state()
+    assert len(state["swaps"]) == 2
+    assert len([d for d in state["deployments"] if d["state"] == "active"]) == 1
+    assert len(state["deployments"]) == 1
+    assert len(state["leases"]) == 1
+    assert all(effect.state is not EffectState.INTENT for effect in world.runtime.books.effects(order.id))
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+@pytest.mark.parametrize("fatal", range(1, 14))
+def test_a_run_killed_at_any_commit_is_taken_up_without_a_second_effect(
+    world: World, fatal: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies right before its n-th commit; the next run goes on from the books and the network."""
+    order = world.submit()
+    books = world.runtime.books
+    genuine, count = type(books).change, 0
+
+    def dying(self, actor):  # type: ignore[no-untyped-def]
+        nonlocal count
+        count += 1
+        if count == fatal:
+            raise Killed
+        return genuine(self, actor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(books), "change", dying)
+        try:
+            world.procure(order.id)
+        except Killed:
+            pass
+        else:
+            assert count < fatal, "the run outlived its death"
+    for _ in range(4):
+        if books.order(order.id).state is OrderState.ACTIVE:
+            break
+        world.clock.advance(200)
+        if books.order(order.id).state in (OrderState.SUBMITTED, OrderState.WAITING):
+            world.route(order.id)
+        world.pay(order.id)
+        world.place(order.id)
+    assert books.order(order.id).state is OrderState.ACTIVE, books.order(order.id).reason
+    state = world.state()
+    assert len(state["swaps"]) == 2
+    assert len(state["deployments"]) == 1
+    assert len(state["leases"]) == 1
+    assert len([lease for lease in books.leases() if lease.state is LeaseState.ACTIVE]) == 1
+    books.sign()
+    assert books.verify().ok
+
+
+def test_an_order_that_no_bid_fits_gives_its_deposit_back_and_waits(world: World) -> None:
+    order = world.submit(max_usd_per_gpu_hour="2.60", budget_usd="12")
+    world.route(order.id)
+    world.pay(order.id)
+    world.runtime.books.decisions(order.id)
+    order = world.place(order.id)
+    if order.state is OrderState.WAITING:
+        assert order.reason.startswith("no_acceptable_bid")
+        assert order.attempt == 2
+    assert [d for d in world.state()["deployments"] if d["state"] == "active"] == (
+        [] if order.state is OrderState.WAITING else world.state()["deployments"]
+    )
+
+
+def test_an_order_beyond_its_cost_centre_is_refused_before_anything_is_paid(world: World) -> None:
+    first, second = world.submit(), world.submit()
+    with world.runtime.books.change(ACTOR) as change:
+        change.set_budget("research", Decimal(15))
+    world.route(first.id)
+    world.pay(first.id)
+    world.route(second.id)
+    refused = world.pay(second.id)
+    assert refused.state is OrderState.REFUSED
+    assert refused.reason.startswith("over_budget")
+    assert len(world.state()["swaps"]) == 2
+
+
+def test_a_lease_that_never_runs_is_closed_charged_and_placed_elsewhere(world: World) -> None:
+    order = world.submit()
+    world.route(order.id)
+    world.pay(order.id)
+    genuine = world.runtime.networks["akash"].status
+
+    def never_ready(ref: str):  # type: ignore[no-untyped-def]
+        from dataclasses import replace
+
+        return replace(genuine(ref), healthy=False)
+
+    world.runtime.networks["akash"].status = never_ready  # type: ignore[method-assign]
+    order = world.place(order.id)
+    assert order.state is OrderState.WAITING
+    assert order.reason.startswith("never_ready")
+    (lease,) = world.runtime.books.leases()
+    assert lease.state is LeaseState.CLOSED
+    assert all(d["state"] == "closed" for d in world.state()["deployments"])
+    world.runtime.networks["akash"].status = genuine  # type: ignore[method-assign]
+    world.clock.advance(300)
+    assert world.procure(order.id).state is OrderState.ACTIVE
+    first, second = world.runtime.books.leases()
+    assert first.provider != second.provider
+
+
+def _all_hops(hop):  # type: ignore[no-untyped-def]
+    for below in hop.hops:
+        yield below
+        yield from _all_hops(below)
