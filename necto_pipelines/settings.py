@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     """older offers are not routed to"""
     bid_wait_s: float = Field(default=90.0, gt=0)
     """how long to wait for bids after a deployment was created; networks advise 30 to 60 s"""
-    bid_collect_s: float = Field(default=30.0, ge=0)
+    bid_collect_s: float = Field(default=60.0, ge=0)
     """how long bids are collected before the cheapest is taken, even when one came at once"""
     ready_wait_s: float = Field(default=300.0, gt=0)
     """how long a provider may take to run the job after the lease; its images must be pulled in that time"""

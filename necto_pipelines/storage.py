@@ -4,14 +4,15 @@
 the same variable: webserver, daemon, code server and runs.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 from dagster._core.storage.base_storage import DagsterStorage  # not exported; dagster-postgres builds on it too
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+import dagster as dg
 from necto_pipelines.settings import Settings
 
 
@@ -20,20 +21,22 @@ class NectoStorage(DagsterStorage, ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """`home`: the folder below which SQLite files are kept."""
-        return {"home": dg.Field(dg.StringSource, description="folder for the SQLite files, usually DAGSTER_HOME")}
+        """Nothing: the environment decides."""
+        return {}
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # it chooses a storage and never is one
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> DagsterStorage[dg.DagsterInstance]:
-        """PostgreSQL when a database is set, SQLite below `home` otherwise."""
-        database = Settings().database_url
-        if database is None:
-            return DagsterSqliteStorage(str(Path(config_value["home"]) / "history"), inst_data=inst_data)
+        """PostgreSQL when a database is set. Otherwise SQLite below DAGSTER_HOME or, where that is not set (somebody
+        typed `dagster dev` in the repository), below Necto's home."""
+        settings = Settings()
+        if settings.database_url is None:
+            home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
+            return DagsterSqliteStorage(str(home.resolve()), inst_data=inst_data)
         from dagster_postgres import DagsterPostgresStorage  # noqa: PLC0415  half a second that SQLite need not pay
 
-        return DagsterPostgresStorage(with_psycopg2(database.get_secret_value()), inst_data=inst_data)
+        return DagsterPostgresStorage(with_psycopg2(settings.database_url.get_secret_value()), inst_data=inst_data)
 
 
 def with_psycopg2(url: str) -> str:

@@ -1,5 +1,6 @@
 """`necto lease`: list and close."""
 
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from necto_pipelines.cli.output import (
     settings_of,
     stdout,
 )
+from necto_pipelines.model.money import plain
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.procurement.settling import settle
 
@@ -58,4 +60,6 @@ def close(lease_id: Annotated[str, typer.Argument(help="Lease id.")], home: Home
         runtime.books.sign()
     finally:
         runtime.close()
-    stdout.print(f"{lease.id} {lease.state}, settled {lease.settled_native} {lease.native_unit.split('/')[0]}")
+    stdout.print(
+        f"{lease.id} {lease.state}, settled {plain(lease.settled_native or Decimal(0))} {lease.native_unit.split('/')[0]}"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -14,8 +15,15 @@ from necto_pipelines.books.books import Actor, Books
 from necto_pipelines.procurement.runtime import open_books
 from necto_pipelines.settings import Settings
 
-stdout = Console()
-stderr = Console(stderr=True)
+
+def _console(*, stderr: bool = False) -> Console:
+    """Into a pipe or a file there is no terminal to fit: tables get room instead of being folded to 80 columns."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=160)
+
+
+stdout = _console()
+stderr = _console(stderr=True)
 
 Home = Annotated[
     Path | None,
@@ -52,7 +60,7 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
     """A table for people; `right` names the columns of figures."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
-from necto_pipelines.books.books import Actor
 
+from necto_pipelines.books.books import Actor
 from necto_pipelines.model.decision import Candidate
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState

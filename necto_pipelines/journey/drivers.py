@@ -16,6 +16,8 @@ from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.procurement.settling import due_leases
 from necto_pipelines.resources.runtime import prepared
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""the event log keeps everything; the terminal shows steps"""
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
@@ -50,8 +52,9 @@ class InProcess:
         self._definitions = build_definitions(resources={"runtime": prepared(runtime)})
 
     def run(self, job: str, *, partition: str | None = None, run_config: dg.RunConfig | None = None) -> None:
-        result = self._definitions.get_job_def(job).execute_in_process(
-            instance=self._instance, partition_key=partition, run_config=run_config, raise_on_error=False
+        config = {**QUIET, "ops": dict(run_config.ops)} if run_config else QUIET
+        result = self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self._instance, partition_key=partition, run_config=config, raise_on_error=False
         )
         if not result.success:
             raise PermanentFailure(f"run {result.run_id} of {job} failed: {_first_failure(result)}")

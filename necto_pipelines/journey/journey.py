@@ -10,6 +10,7 @@ from necto_pipelines.failures import PermanentFailure
 from necto_pipelines.journey.drivers import Driver
 from necto_pipelines.journey.steps import Steps
 from necto_pipelines.model.invoice import Invoice
+from necto_pipelines.model.money import plain
 from necto_pipelines.model.order import Order, OrderRequest
 from necto_pipelines.model.state import OrderState
 from necto_pipelines.procurement.runtime import Runtime, service
@@ -54,7 +55,7 @@ def carry_order(runtime: Runtime, driver: Driver, clock: SandboxClock, steps: St
             change.set_budget(request.cost_centre, BUDGET_USD)
         order = submit(runtime.books, request, actor)
         need = request.requirement
-        note(f"{request.name}: {need.gpu.model} for {need.hours} h, at most ${request.budget_usd}")
+        note(f"{request.name}: {need.gpu.model} for {need.hours} h, at most ${request.budget_usd:.2f}")
     with steps.step("Route, pay, place, confirm") as note:
         order = driver.until(runtime, order.id, {OrderState.ACTIVE, OrderState.REFUSED, OrderState.FAILED}, 300)
         if order.state is not OrderState.ACTIVE:
@@ -67,7 +68,9 @@ def carry_order(runtime: Runtime, driver: Driver, clock: SandboxClock, steps: St
     with steps.step("Close and settle") as note:
         order = driver.until(runtime, order.id, {OrderState.COMPLETED, OrderState.FAILED}, 180)
         lease = runtime.books.leases(order_id=order.id)[-1]
-        note(f"{lease.settled_native} {lease.native_unit.split('/')[0]} paid to the provider in all")
+        note(
+            f"{plain(lease.settled_native or Decimal(0))} {lease.native_unit.split('/')[0]} paid to the provider in all"
+        )
     clock.set_speed(1.0)
     if (behind := (datetime.now(UTC) - clock.now()).total_seconds()) > 0:
         clock.advance(behind)

@@ -16,11 +16,15 @@ from necto_pipelines.procurement.invoicing import invoice_files
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.resources.snapshots import Snapshot
 
+CLOUDS = (("AWS", "aws"), ("Azure", "azure"), ("GCP", "gcp"))
 SHOWN = ("H100-80GB", "H200-141GB", "A100-80GB", "L40S-48GB", "RTX4090-24GB", "T4-16GB")
 
 
 def facts(runtime: Runtime, carried: Carried, catalog: Snapshot, comparison: Snapshot) -> dict[str, Any]:
-    """The summary as JSON values; money as decimal text. Every figure is read from what was stored."""
+    """The summary as JSON values: list prices and percentages as numbers, the invoiced total as exact decimal text.
+
+    Every figure is read from what was stored.
+    """
     offers = records(catalog.frame)
     books, invoice = runtime.books, carried.invoice
     files = invoice_files(runtime, invoice)
@@ -31,10 +35,10 @@ def facts(runtime: Runtime, carried: Carried, catalog: Snapshot, comparison: Sna
         "comparison": [
             {
                 "gpu": row["gpu_key"],
-                "depin_usd_gpu_hour": plain(row["depin_usd_per_gpu_hour"]),
+                "depin_usd_gpu_hour": float(row["depin_usd_per_gpu_hour"]),
                 "cloud": row["cloud"],
-                "cloud_usd_gpu_hour": plain(row["cloud_usd_per_gpu_hour"]),
-                "savings_pct": plain(row["savings_pct"]),
+                "cloud_usd_gpu_hour": float(row["cloud_usd_per_gpu_hour"]),
+                "savings_pct": float(row["savings_pct"]),
                 "cloud_as_of": row["cloud_as_of"],
             }
             for row in records(comparison.frame)
@@ -45,24 +49,19 @@ def facts(runtime: Runtime, carried: Carried, catalog: Snapshot, comparison: Sna
                 "id": lease.id,
                 "network": lease.network,
                 "provider": lease.provider,
-                "usd_per_hour": plain(lease.usd_per_hour),
+                "usd_per_hour": float(lease.usd_per_hour),
             }
             for lease in books.leases()
             if lease.state is not LeaseState.FAILED
         ],
         "invoice": {
             "number": invoice.number,
-            "total_usd": plain_cents(invoice.total_usd),
+            "total_usd": f"{invoice.total_usd:.2f}",
             "lines": len(invoice.lines),
             "files": {"json": str(files.json), "csv": str(files.csv), "pdf": str(files.pdf)},
         },
         "audit": {"size": verdict.size, "root": verdict.root.hex(), "verified": verdict.ok},
     }
-
-
-def plain_cents(amount: Decimal) -> str:
-    """Dollars with two decimals, as on the invoice."""
-    return f"{amount:.2f}"
 
 
 def show(console: Console, runtime: Runtime, carried: Carried, found: dict[str, Any]) -> None:
@@ -91,26 +90,24 @@ def show(console: Console, runtime: Runtime, carried: Carried, found: dict[str, 
 
 
 def _comparison(found: dict[str, Any]) -> Table:
-    table = Table(
-        title=f"{found['offers']['count']} offers on {', '.join(found['offers']['networks'])}", title_justify="left"
+    count, networks = found["offers"]["count"], ", ".join(found["offers"]["networks"])
+    title = (
+        f"{count} offers on {networks}: the cheapest in $ per GPU-hour, and what it saves against the cheapest cloud"
     )
-    for column in ("GPU", "DePIN $/GPU-h"):
-        table.add_column(column, justify="left" if column == "GPU" else "right")
-    for cloud in ("aws", "azure", "gcp"):
-        table.add_column(f"{cloud.upper()} $/GPU-h", justify="right")
-    table.add_column("saved against the cheapest cloud", justify="right")
+    table = Table(title=title, title_justify="left")
+    table.add_column("GPU")
+    for column in ("DePIN", *(name for name, _ in CLOUDS), "saved"):
+        table.add_column(column, justify="right")
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for row in found["comparison"]:
         rows.setdefault(row["gpu"], {})[row["cloud"]] = row
     for gpu in [gpu for gpu in SHOWN if gpu in rows] or list(rows)[:6]:
         clouds = rows[gpu]
-        best = min(clouds.values(), key=lambda row: Decimal(row["cloud_usd_gpu_hour"]))
-        saved = Decimal(best["savings_pct"])
-        shown = [
-            f"{Decimal(clouds[c]['cloud_usd_gpu_hour']):.2f}" if c in clouds else "–" for c in ("aws", "azure", "gcp")
-        ]
+        best = min(clouds.values(), key=lambda row: float(row["cloud_usd_gpu_hour"]))
+        saved = best["savings_pct"]
+        shown = [f"{clouds[c]['cloud_usd_gpu_hour']:.2f}" if c in clouds else "–" for _, c in CLOUDS]
         colour = "green" if saved > 0 else "red"
-        table.add_row(gpu, f"{Decimal(best['depin_usd_gpu_hour']):.2f}", *shown, f"[{colour}]{saved:.1f} %[/{colour}]")
+        table.add_row(gpu, f"{best['depin_usd_gpu_hour']:.2f}", *shown, f"[{colour}]{saved:.1f} %[/{colour}]")
     return table
 
 
@@ -125,15 +122,21 @@ def _choice(runtime: Runtime, carried: Carried) -> Panel:
             reasons[reason] = reasons.get(reason, 0) + 1
     commonest = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda kv: -kv[1])[:4])
     per_gpu = lease.usd_per_hour / lease.gpu_count
+    hours = sum((u.gpu_hours for u in runtime.books.usage(lease.id)), start=Decimal(0))
+    paid = sum((x.amount_usd for x in carried.invoice.lines if x.order_id == order.id), start=Decimal(0))
     clouds = ", ".join(
-        f"{cloud.upper()} ${price:.2f}" for cloud, price in sorted(decision.clouds_usd_per_gpu_hour.items())
+        f"{name} ${price * hours:.2f} ({100 * (1 - paid / (price * hours)):.1f} % less here)"
+        for name, key in CLOUDS
+        if (price := decision.clouds_usd_per_gpu_hour.get(key))
     )
     lines = [
         f"Order     [bold]{order.request.name}[/bold]  {order.id}  {order.state}",
         f"Lease     [bold]{lease.provider_name}[/bold] ({lease.country}) on {lease.network}: "
         f"{lease.gpu_count} × {lease.gpu_key} at ${per_gpu:.4f} per GPU-hour (binding bid)",
         f"          {lease.provider}",
-        f"Why       cheapest of {len(decision.ranked)} compliant offers; {len(refused)} refused: {commonest}",
-        f"Clouds    {clouds} per GPU-hour for the same GPU",
+        f"Why       cheapest binding bid of {len(decision.ranked)} compliant providers; {len(refused)} offers refused:",
+        f"          {commonest}",
+        f"Cost      ${paid:.2f} with all conversion costs for {plain(hours)} GPU-hours; at a cloud's list price:",
+        f"          {clouds}",
     ]
     return Panel(Group(*lines), title="Routed", title_align="left")

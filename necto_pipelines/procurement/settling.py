@@ -8,7 +8,7 @@ from necto_pipelines.billing.metering import usage_of
 from necto_pipelines.books.books import Actor
 from necto_pipelines.failures import Unavailable
 from necto_pipelines.model.lease import Charge, EffectState, Lease
-from necto_pipelines.model.money import cents_up
+from necto_pipelines.model.money import cents
 from necto_pipelines.model.state import LeaseState, OrderState
 from necto_pipelines.procurement.runtime import Runtime
 
@@ -25,9 +25,9 @@ def settle(runtime: Runtime, lease: Lease, actor: Actor, *, reason: str = "hours
     closed = close_lease(runtime, lease, reason, actor)
     order = runtime.books.order(lease.order_id)
     if order.state is OrderState.ACTIVE:
-        spent = sum((charge.amount_usd for charge in runtime.books.charges(order_id=order.id)), start=Decimal(0))
+        spent = sum((cents(charge.amount_usd) for charge in runtime.books.charges(order_id=order.id)), start=Decimal(0))
         with runtime.books.change(actor) as change:
-            change.settle_hold(order.id, cents_up(spent))
+            change.settle_hold(order.id, max(spent, Decimal(0)))
             change.move_order(order.id, OrderState.COMPLETED)
     return closed
 

@@ -80,13 +80,11 @@ class _Walker:
             "usd_per_hour": plain(lease.usd_per_hour),
             "settled": plain(lease.settled_native) if lease.settled_native is not None else "",
         }
-        below = (
-            self.raw("binding bid", lease.raw_sha256),
-            self.decision(self.runtime.books.decision(lease.decision_id)),
-        )
+        decision = self.runtime.books.decision(lease.decision_id)
+        below = (self.raw("binding bid", lease.raw_sha256), self.decision(decision, lease))
         return self.hop("lease", "leases", lease.id, facts, below)
 
-    def decision(self, decision: Decision) -> Hop:
+    def decision(self, decision: Decision, lease: Lease) -> Hop:
         chosen = decision.chosen
         facts = {
             "chosen": chosen.offer_id if chosen else "none",
@@ -96,9 +94,10 @@ class _Walker:
         below = []
         for pin in decision.inputs:
             row = None
-            if pin.asset == "provider_catalog" and chosen:
+            if pin.asset == "provider_catalog":
+                offer = (lease.network, lease.provider, lease.gpu_key)
                 rows = records(self.runtime.warehouse.read_frame(pin.sha256))
-                row = next((r for r in rows if r["offer_id"] == chosen.offer_id), None)
+                row = next((r for r in rows if (r["network"], r["provider"], r["gpu_key"]) == offer), None)
             raw = (self.raw("network's answer", row["raw_sha256"]),) if row else ()
             present = self.runtime.warehouse.has(pin.sha256)
             below.append(

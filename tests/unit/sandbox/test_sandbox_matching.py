@@ -122,4 +122,4 @@ def test_an_unknown_auditor_gets_no_bids_that_are_shown(sandbox: SandboxCaller) 
     sandbox.clock.advance(61)
 
     assert sandbox.bids(made["dseq"]) == []
-    assert AUDITOR != FLEET.stranger
+    assert FLEET.stranger != AUDITOR
