@@ -1,5 +1,6 @@
 """Everything Dagster knows of Necto, assembled in one place."""
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,9 @@ from necto_pipelines.resources.runtime import RuntimeResource
 from necto_pipelines.schedules import schedules
 from necto_pipelines.sensors import automation, leases, orders
 from necto_pipelines.settings import Settings
+
+# Dagster binds resources to sensors through a parameter of its own that it calls beta; the text says nothing to a user.
+warnings.filterwarnings("ignore", message="Parameter `owners` of initializer", category=dg.BetaWarning)
 
 assets = [
     market.cloud_prices,

@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 from dagster._core.storage.base_storage import DagsterStorage  # not exported; dagster-postgres builds on it too
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-import dagster as dg
 from necto_pipelines.settings import Settings
 
 

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from necto_pipelines.sensors.automation import COMPLETE_REFRESH
+
 REFRESH = {"necto/kind": "refresh"}
 _SOURCES_OF_CATALOG = dg.AssetSelection.groups("discovery") & dg.AssetSelection.tag("necto/layer", "source")
 _PARTITIONED = dg.AssetSelection.assets("usage_charges", "invoices")
@@ -28,7 +30,7 @@ refresh_all = dg.define_asset_job(
     "refresh_all",
     selection=dg.AssetSelection.all() - _PARTITIONED,
     description="Everything that can be refreshed at once, sources and what is derived from them, in order.",
-    tags=REFRESH,
+    tags=REFRESH | COMPLETE_REFRESH,
 )
 bill_month = dg.define_asset_job(
     "bill_month",

@@ -103,7 +103,11 @@ class CloudPrice(BaseModel):
 
 
 class TokenPrice(BaseModel):
-    """US dollars for one whole token. `published_at` is the source's own time: staleness is judged by it."""
+    """US dollars for one whole token: what one source says, or what several agree on (`consensus`).
+
+    `published_at` is the source's own time: staleness is judged by it. Of a consensus it is the oldest time among the
+    prices it rests on. Only a consensus may be paid by.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -111,6 +115,14 @@ class TokenPrice(BaseModel):
     usd: Decimal = Field(gt=0)
     published_at: datetime
     observed_at: datetime
+    confidence_usd: Decimal | None = None
+    """how far the source itself says it may be off, either way; None when it says nothing"""
+    timed: bool = True
+    """False when the source states no time: `published_at` is then only when it answered"""
+    consensus: bool = False
+    used: bool = True
+    """False for a price that is kept but does not count, with the `reason`"""
+    reason: str = ""
     source: str
     mode: SourceMode
     raw_sha256: str

@@ -1,10 +1,11 @@
 """What a requester asks for: requirement, policy and order."""
 
+import unicodedata
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from necto_pipelines.model.gpu import WantedGpu
 from necto_pipelines.model.money import ExactDecimal
@@ -12,6 +13,16 @@ from necto_pipelines.model.place import Country
 from necto_pipelines.model.state import OrderState
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+def _one_line(text: str) -> str:
+    """Names are shown in terminals and documents, where a control character could forge what is read."""
+    if len(text.splitlines()) > 1 or any(unicodedata.category(sign) == "Cc" for sign in text):
+        raise ValueError("write one line of text without control characters")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
 
 
 class GpuNeed(BaseModel):
@@ -24,6 +35,12 @@ class GpuNeed(BaseModel):
     count: int = Field(default=1, ge=1, le=64)
     min_vram_gib: int | None = Field(default=None, ge=1, le=1024)
 
+    @model_validator(mode="after")
+    def _says_which(self) -> Self:
+        if self.model is None and self.min_vram_gib is None:
+            raise ValueError("name a model, or the least memory of a GPU as min_vram_gib, or both")
+        return self
+
 
 class Requirement(BaseModel):
     """What a job needs, in the units of its field names. `countries` empty means anywhere the policy allows."""
@@ -31,14 +48,14 @@ class Requirement(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     gpu: GpuNeed
-    cpu_cores: ExactDecimal = Field(default=Decimal(8), gt=0, le=4096)
-    memory_gib: ExactDecimal = Field(default=Decimal(32), gt=0, le=65536)
-    disk_gib: ExactDecimal = Field(default=Decimal(100), gt=0, le=1048576)
-    hours: ExactDecimal = Field(gt=0, le=8784)
+    cpu_cores: ExactDecimal = Field(default=Decimal(8), gt=0, le=4096, decimal_places=3)
+    memory_gib: ExactDecimal = Field(default=Decimal(32), gt=0, le=65536, decimal_places=3)
+    disk_gib: ExactDecimal = Field(default=Decimal(100), gt=0, le=1048576, decimal_places=3)
+    hours: ExactDecimal = Field(gt=0, le=8784, decimal_places=6)
     countries: tuple[Country, ...] = ()
     interruptible: bool = False
     """True accepts capacity that its provider may take back"""
-    image: str = Field(default="ghcr.io/necto-examples/cuda-job:1.0", min_length=1, max_length=512)
+    image: Line = Field(default="ghcr.io/necto-examples/cuda-job:1.0", min_length=1, max_length=512)
     port: int = Field(default=8080, ge=1, le=65535)
 
 
@@ -56,8 +73,8 @@ class Policy(BaseModel):
     """addresses whose signature counts; empty means the auditors known to Necto"""
     required_attributes: tuple[str, ...] = ("location-region",)
     """attribute keys that an auditor must have signed"""
-    max_evidence_age_hours: ExactDecimal = Field(default=Decimal(24), gt=0)
-    min_uptime_7d: ExactDecimal = Field(default=Decimal("0.95"), ge=0, le=1)
+    max_evidence_age_hours: ExactDecimal = Field(default=Decimal(24), gt=0, le=8784, decimal_places=6)
+    min_uptime_7d: ExactDecimal = Field(default=Decimal("0.95"), ge=0, le=1, decimal_places=6)
     min_score: int = Field(default=70, ge=0, le=100)
 
     def tightened_by(self, other: "Policy") -> "Policy":
@@ -90,14 +107,14 @@ class OrderRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1, max_length=120)
+    name: Line = Field(min_length=1, max_length=120)
     tenant: Slug = "default"
-    requested_by: str = Field(default="", max_length=200)
+    requested_by: Line = Field(default="", max_length=200)
     """a person: kept in the books, never written into an audit leaf"""
     cost_centre: Slug
-    budget_usd: ExactDecimal = Field(gt=0, le=100_000_000)
+    budget_usd: ExactDecimal = Field(gt=0, le=100_000_000, decimal_places=2)
     """the most the whole order may cost, fees included"""
-    max_usd_per_gpu_hour: ExactDecimal | None = Field(default=None, gt=0)
+    max_usd_per_gpu_hour: ExactDecimal | None = Field(default=None, gt=0, le=100_000, decimal_places=18)
     deadline: AwareDatetime | None = None
     """until when the order may wait for an offer; without one, 24 hours from its submission"""
     requirement: Requirement

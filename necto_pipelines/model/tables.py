@@ -145,8 +145,13 @@ TOKEN_PRICES = Table(
     {
         "token": (TEXT, "AKT, USDC, …"),
         "usd": (USD, "US dollars for one token"),
-        "published_at": (TIME, "the source's own time of the price"),
+        "published_at": (TIME, "the source's own time of the price; of a consensus the oldest it rests on"),
         "observed_at": (TIME, "when it was read"),
+        "confidence_usd": (USD, "how far the source says it may be off, either way; empty when it does not say"),
+        "timed": (FLAG, "false when the source states no time: published_at is then when it answered"),
+        "consensus": (FLAG, "true for what the sources agree on, which payments use; false for one source's price"),
+        "used": (FLAG, "false for a price that is kept but does not count"),
+        "reason": (TEXT, "why it does not count"),
         **_ORIGIN,
     },
 )

@@ -16,6 +16,7 @@ from necto_pipelines.model.decision import Candidate, Decision, InputPin, Refusa
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import LeaseState, OrderState
 from necto_pipelines.model.tables import records
+from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.routing.allocation import Allocation, allocate
 from necto_pipelines.routing.matching import Terms, match
@@ -124,6 +125,7 @@ def _record(
         change.record_decision(decision)
         if deadline <= now:
             change.move_order(order.id, OrderState.REFUSED, reason=f"deadline_passed: it was {rfc3339(deadline)}")
+            give_back(runtime.books, change, order.id)
         elif chosen:
             change.move_order(order.id, OrderState.ROUTED)
         elif _may_come(allocation.candidates):
@@ -132,6 +134,7 @@ def _record(
             )
         else:
             change.move_order(order.id, OrderState.REFUSED, reason=_why_none(allocation))
+            give_back(runtime.books, change, order.id)
     return decision
 
 

@@ -16,6 +16,7 @@ from necto_pipelines.model.offer import TokenPrice
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState
 from necto_pipelines.procurement.deciding import CONVERSION_COST, choice_of
+from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.runtime import Runtime
 
 PRICE_HEADROOM: Final = Decimal("1.25")
@@ -60,6 +61,7 @@ def hold(runtime: Runtime, order: Order, actor: Actor) -> None:
     except Refused as refusal:
         with runtime.books.change(actor) as change:
             change.move_order(order.id, OrderState.REFUSED, reason=f"over_budget: {refusal}")
+            give_back(runtime.books, change, order.id)
 
 
 def fund(runtime: Runtime, order: Order, actor: Actor) -> None:

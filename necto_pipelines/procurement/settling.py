@@ -1,15 +1,14 @@
 """Close a lease and settle it: what the network was paid becomes usage, usage becomes charges, the hold is spent."""
 
 from datetime import datetime
-from decimal import Decimal
 
 from necto_pipelines.billing.charges import compute_charges, conversion_charges
 from necto_pipelines.billing.metering import usage_of
 from necto_pipelines.books.books import Actor
 from necto_pipelines.failures import Unavailable
 from necto_pipelines.model.lease import Charge, EffectState, Lease
-from necto_pipelines.model.money import cents
 from necto_pipelines.model.state import LeaseState, OrderState
+from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.runtime import Runtime
 
 
@@ -25,9 +24,8 @@ def settle(runtime: Runtime, lease: Lease, actor: Actor, *, reason: str = "hours
     closed = close_lease(runtime, lease, reason, actor)
     order = runtime.books.order(lease.order_id)
     if order.state is OrderState.ACTIVE:
-        spent = sum((cents(charge.amount_usd) for charge in runtime.books.charges(order_id=order.id)), start=Decimal(0))
         with runtime.books.change(actor) as change:
-            change.settle_hold(order.id, max(spent, Decimal(0)))
+            give_back(runtime.books, change, order.id)
             change.move_order(order.id, OrderState.COMPLETED)
     return closed
 

@@ -82,7 +82,7 @@ def public_routes(world: World) -> list[Route]:
 
     async def block(request: Request) -> Response:
         text = request.path_params["height"]
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > 18:
             raise ApiError(400, "Invalid height")
         height = int(text)
         if not 1 <= height <= world.blocks.height_at(world.now()):

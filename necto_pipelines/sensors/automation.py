@@ -3,9 +3,13 @@
 Conditions: Dagster's `AutomationCondition`. Cadences stand in `schedules.py`; an asset has one mechanism, never both.
 """
 
+from typing import Final
+
 import dagster as dg
 
 AUTOMATION_INTERVAL_S = 10
+COMPLETE_REFRESH: Final = {"necto/refresh": "complete"}
+"""tag of a run that refreshes the derived assets together with their inputs, so that nothing is left to follow"""
 
 
 def when_inputs_change() -> dg.AutomationCondition:  # type: ignore[type-arg]  # any kind of target
@@ -15,7 +19,11 @@ def when_inputs_change() -> dg.AutomationCondition:  # type: ignore[type-arg]  #
     comes while the asset is being refreshed. A change is an edge and is latched here until the next request. A run that
     fails is not requested again before its inputs change again: repeating it would fail the same way, without end.
     """
-    changed = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+    changed = dg.AutomationCondition.any_deps_match(
+        # Not `executed_with_root_target()`: runs of a whole asset job do not record which assets they will touch.
+        dg.AutomationCondition.data_version_changed()
+        & ~dg.AutomationCondition.executed_with_tags(tag_values=COMPLETE_REFRESH)
+    )
     handled = dg.AutomationCondition.newly_requested() | dg.AutomationCondition.initial_evaluation()
     return (
         (changed | dg.AutomationCondition.newly_missing()).since(handled)

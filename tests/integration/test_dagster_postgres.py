@@ -14,8 +14,11 @@ from support.dagster_world import World
 from necto_pipelines.assets.discovery import discovery_assets
 from necto_pipelines.assets.market import cloud_prices, price_comparison, token_prices
 from necto_pipelines.checks.expectations import catalog_expectations
+from necto_pipelines.model.clock import FrozenClock
+from necto_pipelines.procurement.runtime import open_books
 from necto_pipelines.resources.lineage import broken_links, lineage, walk
 from necto_pipelines.resources.snapshots import latest_snapshot, newest
+from necto_pipelines.settings import Settings
 
 pytestmark = pytest.mark.integration
 PACKAGE = Path(__file__).parents[2] / "necto_pipelines"
@@ -30,14 +33,15 @@ def instance(
 ) -> Iterator[dg.DagsterInstance]:
     shutil.copy(PACKAGE / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.setenv("NECTO_DATABASE_URL", postgres.new_database())
+    monkeypatch.setenv("NECTO_DATABASE_URL", postgres.empty_database())
     with dg.DagsterInstance.from_config(str(tmp_path)) as opened:
         yield opened
 
 
 def test_lineage_and_guards_hold_on_postgresql(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     assert isinstance(instance.event_log_storage, PostgresEventLogStorage)
-    world = World(tmp_path)
+    books = open_books(Settings(home=tmp_path), FrozenClock())  # in the same database
+    world = World(tmp_path, books=books)
     world.materialize(instance, ASSETS)
     good = newest(instance, "provider_catalog")
 
@@ -55,3 +59,5 @@ def test_lineage_and_guards_hold_on_postgresql(instance: dg.DagsterInstance, tmp
         "token_prices",
     }
     assert broken_links(tree, world.warehouse) == []
+    assert books.verify().ok
+    books.close()

@@ -1,4 +1,4 @@
-"""The code location as it runs: every asset refreshed against the sandbox over a socket, and Dagster's own validation."""
+"""The code location as it runs: every asset refreshed against the sandbox over a socket, and Dagster validating it."""
 
 import os
 import shutil

@@ -151,17 +151,16 @@ def test_a_run_killed_at_any_commit_is_taken_up_without_a_second_effect(
 
 
 def test_an_order_that_no_bid_fits_gives_its_deposit_back_and_waits(world: World) -> None:
-    order = world.submit(max_usd_per_gpu_hour="2.60", budget_usd="12")
+    # The market's list price fits below the cap, but no provider's own bid does: it includes CPU, memory and disk.
+    need = {"gpu": {"model": "H100"}, "hours": 4, "cpu_cores": 32, "memory_gib": 300, "disk_gib": 500}
+    order = world.submit(max_usd_per_gpu_hour="2.60", requirement=need)
     world.route(order.id)
     world.pay(order.id)
-    world.runtime.books.decisions(order.id)
     order = world.place(order.id)
-    if order.state is OrderState.WAITING:
-        assert order.reason.startswith("no_acceptable_bid")
-        assert order.attempt == 2
-    assert [d for d in world.state()["deployments"] if d["state"] == "active"] == (
-        [] if order.state is OrderState.WAITING else world.state()["deployments"]
-    )
+    assert order.state is OrderState.WAITING
+    assert order.reason.startswith("no_acceptable_bid")
+    assert order.attempt == 2
+    assert all(d["state"] == "closed" for d in world.state()["deployments"])
 
 
 def test_an_order_beyond_its_cost_centre_is_refused_before_anything_is_paid(world: World) -> None:
@@ -200,6 +199,21 @@ def test_a_lease_that_never_runs_is_closed_charged_and_placed_elsewhere(world: W
     assert world.procure(order.id).state is OrderState.ACTIVE
     first, second = world.runtime.books.leases()
     assert first.provider != second.provider
+
+
+def test_an_order_that_ends_without_a_lease_gives_back_all_but_what_conversions_cost(world: World) -> None:
+    order = world.submit()
+    world.route(order.id)
+    world.pay(order.id)
+    world.fault("POST", "/akash/v1/deployments", "status", status=400)
+    order = world.place(order.id)
+    assert order.state is OrderState.FAILED
+    assert order.reason.startswith("refused")
+    conversions = world.runtime.books.conversions(order.id)
+    cost = sum(round(c.fee_usd, 2) + round(c.slippage_usd, 2) for c in conversions)
+    budget = world.runtime.books.budget("research")
+    assert budget.held_usd == 0
+    assert budget.spent_usd == cost > 0
 
 
 def _all_hops(hop):  # type: ignore[no-untyped-def]

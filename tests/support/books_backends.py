@@ -1,6 +1,6 @@
 """The books on SQLite and on a real PostgreSQL: the same tests run on both.
 
-One PostgreSQL server per test process, one database per test, copied from one that is migrated already.
+One PostgreSQL server per test process, emptied for each test; for SQLite a copy of a migrated file.
 """
 
 import shutil
@@ -13,10 +13,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 
+from necto_pipelines.audit.merkle import CompactRange
 from necto_pipelines.books.books import Actor, Books
 from necto_pipelines.books.engine import migrate, open_engine, transaction
+from necto_pipelines.books.tables import audit_head, metadata
 from necto_pipelines.model.clock import Clock, FrozenClock
 
 ORIGIN = "necto.test/audit"
@@ -49,6 +51,8 @@ class Backend:
     def sql(self) -> Iterator[Connection]:
         """A connection of somebody with full rights, who passes by triggers and foreign keys."""
         engine = open_engine(self.url)
+        if self.name == "sqlite":
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = OFF"))
         with transaction(engine, write=True) as connection:
             if self.name == "postgresql":
                 connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
@@ -56,7 +60,6 @@ class Backend:
                 triggers = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars()
                 for trigger in triggers.all():
                     connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
-                connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
             yield connection
         engine.dispose()
 
@@ -68,26 +71,25 @@ class Backend:
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server with a migrated database to copy from."""
+    """A running server with one migrated database for the tests to take turns on."""
 
     url: str
 
-    def new_database(self) -> str:
-        """The URL of a fresh copy of the migrated database."""
-        return self._create("TEMPLATE necto_template")
+    def migrated_database(self) -> str:
+        """The URL of the migrated database, without any rows."""
+        engine = open_engine(self._of("necto_books"))
+        with transaction(engine, write=True) as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.exec_driver_sql(f"TRUNCATE {', '.join(metadata.tables)}")
+            connection.execute(audit_head.insert().values(id=1, edge=CompactRange().to_bytes()))
+        engine.dispose()
+        return self._of("necto_books")
 
     def empty_database(self) -> str:
-        """The URL of a database without any tables."""
-        return self._create("")
-
-    def _create(self, how: str) -> str:
+        """The URL of a new database without any tables."""
         name = f"t{uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name} {how}")
-        return self.of(name)
-
-    def of(self, database: str) -> str:
-        """The URL of a database on this server."""
-        return self.url.replace("/postgres?", f"/{database}?", 1)
+        self.execute(f"CREATE DATABASE {name}")
+        return self._of(name)
 
     def execute(self, statement: str) -> None:
         """Run a statement outside any transaction, as the server's owner."""
@@ -96,6 +98,9 @@ class PostgresServer:
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
         engine.dispose()
+
+    def _of(self, database: str) -> str:
+        return self.url.replace("/postgres?", f"/{database}?", 1)
 
 
 @pytest.fixture(scope="session")
@@ -110,28 +115,41 @@ def postgres() -> Iterator[PostgresServer]:
         # What is tested is our use of transactions, not the disk.
         server.execute("ALTER SYSTEM SET fsync = off")
         server.execute("SELECT pg_reload_conf()")
-        server.execute("CREATE DATABASE necto_template")
-        engine = open_engine(server.of("necto_template"))
-        migrate(engine)
-        engine.dispose()
+        server.execute("CREATE DATABASE necto_books")
+        _migrate(server.url.replace("/postgres?", "/necto_books?", 1))
         yield server
     finally:
         running.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy."""
+    file = tmp_path_factory.mktemp("books") / "template.db"
+    _migrate(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """A fresh database of each kind."""
+    """An empty database of each kind."""
     if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "books.db")
         return Backend("sqlite", f"sqlite:///{tmp_path / 'books.db'}", tmp_path)
     server: PostgresServer = request.getfixturevalue("postgres")
-    return Backend("postgresql", server.new_database(), tmp_path)
+    return Backend("postgresql", server.migrated_database(), tmp_path)
 
 
 @pytest.fixture
 def books(backend: Backend) -> Iterator[Books]:
-    """Fresh books at noon of 22 November 2026, on each kind of database."""
+    """Empty books at noon of 22 November 2026, on each kind of database."""
     opened = backend.open()
     yield opened
     opened.close()
+
+
+def _migrate(url: str) -> None:
+    engine = open_engine(url)
+    migrate(engine)
+    engine.dispose()

@@ -40,7 +40,7 @@ class SandboxCaller:
 
     def get(self, path: str, **params: Any) -> Any:
         """The JSON of a successful read."""
-        response = self.call("GET", path, params=params)
+        response = self.call("GET", path, params=params or None)
         assert response.status_code == 200, response.text
         return response.json()
 

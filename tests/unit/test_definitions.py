@@ -10,6 +10,7 @@ from necto_pipelines.definitions import build_definitions
 from necto_pipelines.resources.parquet_io import PARQUET_IO
 from necto_pipelines.resources.snapshots import GUARDS
 from necto_pipelines.schedules import billing
+from necto_pipelines.sensors.automation import COMPLETE_REFRESH
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,12 @@ def test_the_jobs_and_what_they_materialize(defs: dg.Definitions) -> None:
         if not name.startswith("__")
     }
     assert found == JOBS | {"procure": set(), "settle": set()}
+
+
+def test_only_a_job_that_refreshes_all_that_is_derived_says_so(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    complete = {job.name for job in repository.get_all_jobs() if COMPLETE_REFRESH.items() <= job.tags.items()}
+    assert complete == {"refresh_all"}
 
 
 def test_the_schedules_run_from_the_start(defs: dg.Definitions) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pytest
+from sqlalchemy import text
 from support.dagster_world import World
 
 from necto_pipelines.failures import AuditBroken, PermanentFailure, Unavailable
@@ -127,7 +128,9 @@ def test_a_materialization_says_rows_columns_mode_and_the_age_of_its_sources(
     assert said["necto/preview"].records[0].data["usd"] == "0.600000000000"
 
 
-def test_a_table_without_a_mode_inherits_it_from_what_it_was_made_of(world: World, instance: dg.DagsterInstance) -> None:
+def test_a_table_without_a_mode_inherits_it_from_what_it_was_made_of(
+    world: World, instance: dg.DagsterInstance
+) -> None:
     @dg.asset(metadata=table_metadata(COMPLIANCE_SCORES), io_manager_key=PARQUET_IO)
     def scores(source: pd.DataFrame) -> pd.DataFrame:
         return COMPLIANCE_SCORES.frame([])
@@ -260,6 +263,19 @@ def test_lineage_notices_when_dagsters_history_was_wiped(world: World, instance:
     make(world, instance, "source", "derived")
     instance.wipe_assets([dg.AssetKey("source")])
     with pytest.raises(AuditBroken, match="gone from Dagster's event log"):
+        lineage(instance, "derived")
+
+
+def test_lineage_notices_when_an_event_that_was_read_was_edited(world: World, instance: dg.DagsterInstance) -> None:
+    make(world, instance, "source", "derived")
+    digest = newest(instance, "source").sha256
+    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        connection.execute(
+            text("UPDATE event_logs SET event = replace(event, :digest, :forged) WHERE asset_key = :key"),
+            {"digest": digest, "forged": "f" * 64, "key": dg.AssetKey("source").to_string()},
+        )
+        connection.commit()
+    with pytest.raises(AuditBroken, match=f"derived read source as {digest}; event [0-9]+ now says ffff"):
         lineage(instance, "derived")
 
 

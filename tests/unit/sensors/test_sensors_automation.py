@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from necto_pipelines.sensors.automation import derived_assets, when_inputs_change
+from necto_pipelines.sensors.automation import COMPLETE_REFRESH, derived_assets, when_inputs_change
 
 
 class Plant:
@@ -118,6 +118,14 @@ def test_a_run_that_failed_is_not_requested_again_and_again(plant: Plant) -> Non
     plant.materialize("right", "2")
     assert plant.request()
     assert not any(plant.request() for _ in range(5)), "nothing was materialized, and nothing changed"
+
+
+def test_a_complete_refresh_leaves_nothing_to_follow(plant: Plant) -> None:
+    everything = [*plant.defs.assets, *plant.defs.asset_checks]
+    dg.materialize(everything, instance=plant.instance, tags=COMPLETE_REFRESH)
+    assert not plant.request()
+    dg.materialize(everything, instance=plant.instance, selection=["right"])
+    assert plant.request()
 
 
 def test_the_sensor_runs_from_the_start() -> None:
