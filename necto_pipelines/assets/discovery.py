@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from necto_pipelines.assets.evidence import keep_answers
+from necto_pipelines.assets.sources import FRAME, answered, answered_spec, ask
 from necto_pipelines.model.tables import EVIDENCE, OFFERS, records
 from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
 from necto_pipelines.resources.runtime import RuntimeResource
@@ -36,13 +37,18 @@ def offers_asset(network: str) -> dg.AssetsDefinition:
         metadata=table_metadata(OFFERS),
         code_version="1",
         freshness_policy=FRESH,
+        dagster_type=FRAME,
+        check_specs=[answered_spec(f"{network}_offers")],
         io_manager_key=PARQUET_IO,
     )
-    def offers(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
+    def offers(runtime: RuntimeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster: no type beside checks
         handle = runtime.get()
-        listing = handle.networks[network].offers()
+        source = handle.networks[network]
+        listings, silent = ask({network: source.offers})
         return dg.MaterializeResult(
-            value=OFFERS.frame(listing.rows), metadata=keep_answers(handle.warehouse, [listing])
+            value=OFFERS.frame(row for listing in listings for row in listing.rows),
+            metadata=keep_answers(handle.warehouse, listings) | {MODE: source.mode.value},
+            check_results=[answered(f"{network}_offers", silent)],
         )
 
     return offers
@@ -89,18 +95,21 @@ def catalog_asset(networks: Sequence[str]) -> dg.AssetsDefinition:
     metadata=table_metadata(EVIDENCE),
     code_version="1",
     freshness_policy=FRESH,
+    dagster_type=FRAME,
+    check_specs=[answered_spec("provider_evidence")],
     io_manager_key=PARQUET_IO,
 )
-def provider_evidence(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
-    """A network that does not answer fails the whole: half the evidence would look like providers without any."""
+def provider_evidence(runtime: RuntimeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster: no type beside checks
+    """Providers of a network that does not answer have no evidence, and so nobody may buy from them meanwhile."""
     handle = runtime.get()
     networks = handle.networks.values()
-    listings = [network.evidence() for network in networks]
+    listings, silent = ask({network.name: network.evidence for network in networks})
     rows = sorted((row for listing in listings for row in listing.rows), key=lambda row: (row.network, row.provider))
     return dg.MaterializeResult(
         value=EVIDENCE.frame(rows),
         metadata=keep_answers(handle.warehouse, listings)
         | {MODE: ",".join(sorted({network.mode for network in networks}))},
+        check_results=[answered("provider_evidence", silent)],
     )
 
 

@@ -6,12 +6,14 @@ import dagster as dg
 import pandas as pd
 
 from necto_pipelines.assets.evidence import keep_answers, markdown_table
+from necto_pipelines.assets.sources import FRAME, answered, answered_spec, ask
 from necto_pipelines.market.clouds import reference_cloud_prices
 from necto_pipelines.market.comparison import compare
 from necto_pipelines.market.oracles import COINGECKO_IDS
 from necto_pipelines.model.tables import CLOUD_PRICES, PRICE_COMPARISON, TOKEN_PRICES, records
 from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
 from necto_pipelines.resources.runtime import RuntimeResource
+from necto_pipelines.resources.snapshots import MODE
 from necto_pipelines.sensors.automation import when_inputs_change
 
 SHOWN = 15
@@ -53,20 +55,26 @@ def cloud_prices(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]
     freshness_policy=dg.FreshnessPolicy.time_window(
         fail_window=timedelta(minutes=20), warn_window=timedelta(minutes=11)
     ),
+    dagster_type=FRAME,
+    check_specs=[answered_spec("token_prices")],
     io_manager_key=PARQUET_IO,
 )
-def token_prices(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
+def token_prices(runtime: RuntimeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster: no type beside checks
     """A token without a usable price is set aside; payments ask the oracle again and never read this table."""
     handle = runtime.get()
-    listing = handle.oracle.prices(tuple(COINGECKO_IDS))
+    listings, silent = ask({"oracle": lambda: handle.oracle.prices(tuple(COINGECKO_IDS))})
+    rows = [row for listing in listings for row in listing.rows]
     return dg.MaterializeResult(
-        value=TOKEN_PRICES.frame(listing.rows),
-        metadata=keep_answers(handle.warehouse, [listing])
+        value=TOKEN_PRICES.frame(rows),
+        metadata=keep_answers(handle.warehouse, listings)
         | {
+            MODE: handle.oracle.mode.value,
             "necto/prices": markdown_table(
-                ("token", "USD", "published"), [(row.token, row.usd, row.published_at) for row in listing.rows]
-            )
+                ("token", "USD", "published", "source", "counts", "why not"),
+                [(row.token, row.usd, row.published_at, row.source, row.used, row.reason) for row in rows],
+            ),
         },
+        check_results=[answered("token_prices", silent)],
     )
 
 

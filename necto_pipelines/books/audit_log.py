@@ -78,7 +78,7 @@ def read_leaves(connection: Connection, start: int = 0, stop: int | None = None)
     query = query.where(leaves.leaf_index >= start)
     if stop is not None:
         query = query.where(leaves.leaf_index < stop)
-    for index, leaf, digest in connection.execution_options(yield_per=1000).execute(query):
+    for index, leaf, digest in connection.execute(query.execution_options(yield_per=1000)):
         yield StoredLeaf(index, as_bytes(leaf), as_bytes(digest))
 
 

@@ -19,7 +19,7 @@ from necto_pipelines.books.ids import new_id
 from necto_pipelines.books.reads import Reads
 from necto_pipelines.books.recording import Actor
 from necto_pipelines.books.signing import CheckpointFiles, log_signer, sign_head, stored_notes
-from necto_pipelines.books.verification import verify_books
+from necto_pipelines.books.verification import stands_as_logged, verify_books
 from necto_pipelines.model.clock import Clock
 
 __all__ = ["Actor", "Books", "Change", "new_id"]
@@ -85,6 +85,11 @@ class Books(Reads):
         """
         with transaction(self._engine, write=False) as connection:
             return audit_log.prove(connection, index)
+
+    def stands_as_logged(self, table: str, key: str) -> bool:
+        """Whether a row of an audited table is as the newest leaf about it left it; false when either is gone."""
+        with transaction(self._engine, write=False) as connection:
+            return stands_as_logged(connection, table, key)
 
     def leaf_of(self, noun: str, key: str) -> list[tuple[int, bytes]]:
         """(index, leaf) of every leaf about a thing, oldest first.

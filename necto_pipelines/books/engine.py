@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from necto_pipelines.failures import InvalidInput, PermanentFailure, Problem, Unavailable, Unknown
@@ -66,7 +66,7 @@ def transaction(engine: Engine, *, write: bool) -> Iterator[Connection]:
         raise Unavailable(f"the books do not answer: {error.orig}") from error
     except PoolTimeout as error:
         raise Unavailable(f"the books do not answer: {error}") from error
-    except DBAPIError as error:
+    except StatementError as error:
         raise PermanentFailure(f"the books refuse this: {error.orig}") from error
 
 

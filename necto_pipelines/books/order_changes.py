@@ -33,13 +33,20 @@ class OrderChanges(Recording):
     def submit(self, request: OrderRequest) -> Order:
         """Take an order in.
 
-        Raises InvalidInput when the cost centre has no budget, or less is left of it than the order may cost.
+        Raises InvalidInput when the cost centre has no budget, or less is left of it than the order may cost, or when
+        the deadline has passed.
         """
-        budget = self.reads.budget(request.cost_centre)
+        budget, now = self.reads.budget(request.cost_centre), self._clock.now()
+        problems = []
         if request.budget_usd > budget.available_usd:
             allowed = f"at most {budget.available_usd} is left in cost centre {request.cost_centre}"
-            raise InvalidInput([Problem("budget_usd", str(request.budget_usd), allowed)])
-        now = self._clock.now()
+            problems.append(Problem("budget_usd", f"{request.budget_usd:f}", allowed))
+        if request.deadline is not None and request.deadline <= now:
+            problems.append(
+                Problem("deadline", rfc3339(request.deadline), f"it must be later than now, {rfc3339(now)}")
+            )
+        if problems:
+            raise InvalidInput(problems)
         order_id = new_id("ord", self._clock)
         row = self._insert(
             tables.orders,

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, RowMapping, Select, Table, select
+from sqlalchemy import Connection, RowMapping, Select, select
 
 from necto_pipelines.books import tables
-from necto_pipelines.failures import InvalidInput, Problem
+from necto_pipelines.failures import AuditBroken, InvalidInput, Problem
 from necto_pipelines.model.decision import Decision
 from necto_pipelines.model.invoice import Invoice
 from necto_pipelines.model.lease import Budget, Charge, Conversion, Effect, Hold, Lease, Usage
@@ -24,14 +24,17 @@ Noun = TypeVar("Noun", bound=BaseModel)
 
 
 class Reads:
-    """Look-ups. A thing asked for by its id that does not exist raises `InvalidInput`, for people write ids."""
+    """Look-ups. A thing asked for by its id that does not exist raises `InvalidInput`, for people write ids.
+
+    A row that cannot be read, as one edited by hand, raises `AuditBroken`.
+    """
 
     def __init__(self, connect: Callable[[], AbstractContextManager[Connection]]) -> None:
         self._connect = connect
 
     def order(self, order_id: str) -> Order:
         """The order with this id."""
-        return _the_one(self._orders(_orders().where(tables.orders.c.id == order_id)), "order", order_id)
+        return _the_one(self._all(_orders().where(tables.orders.c.id == order_id), _order), "order", order_id)
 
     def orders(self, states: Collection[OrderState] | None = None, tenant: str | None = None) -> list[Order]:
         """Orders in the order they were submitted; all of them, or those in some states or of one tenant."""
@@ -40,21 +43,22 @@ class Reads:
             query = query.where(tables.orders.c.state.in_(states))
         if tenant is not None:
             query = query.where(tables.orders.c.tenant == tenant)
-        return self._orders(query)
+        return self._all(query, _order)
 
     def decision(self, decision_id: str) -> Decision:
         """The routing decision with this id."""
         query = select(tables.decisions).where(tables.decisions.c.id == decision_id)
-        return _the_one(self._documents(query, Decision), "decision", decision_id)
+        return _the_one(self._all(query, _document_of(Decision)), "decision", decision_id)
 
     def decisions(self, order_id: str) -> list[Decision]:
         """All decisions for an order, oldest first."""
         query = select(tables.decisions).where(tables.decisions.c.order_id == order_id)
-        return self._documents(query.order_by(tables.decisions.c.id), Decision)
+        return self._all(query.order_by(tables.decisions.c.id), _document_of(Decision))
 
     def lease(self, lease_id: str) -> Lease:
         """The lease with this id."""
-        return _the_one(self._rows(tables.leases, Lease, id=lease_id), "lease", lease_id)
+        query = select(tables.leases).where(tables.leases.c.id == lease_id)
+        return _the_one(self._all(query, _row_of(Lease)), "lease", lease_id)
 
     def leases(self, states: Collection[LeaseState] | None = None, order_id: str | None = None) -> list[Lease]:
         """Leases, oldest first; all of them, or those in some states or of one order."""
@@ -63,12 +67,12 @@ class Reads:
             query = query.where(tables.leases.c.state.in_(states))
         if order_id is not None:
             query = query.where(tables.leases.c.order_id == order_id)
-        return [Lease.model_validate(dict(row)) for row in self._all(query)]
+        return self._all(query, _row_of(Lease))
 
     def effect(self, key: str) -> Effect | None:
         """The act on the outside world under this key; None when it was never begun."""
-        found = self._all(select(tables.effects).where(tables.effects.c.key == key))
-        return _effect(found[0]) if found else None
+        found = self._all(select(tables.effects).where(tables.effects.c.key == key), _effect)
+        return found[0] if found else None
 
     def effects(self, order_id: str, attempt: int | None = None) -> list[Effect]:
         """Acts for an order in the order they were begun; of all attempts or of one."""
@@ -76,25 +80,23 @@ class Reads:
         query = select(effects).where(effects.c.order_id == order_id).order_by(effects.c.begun_at, effects.c.key)
         if attempt is not None:
             query = query.where(effects.c.attempt == attempt)
-        return [_effect(row) for row in self._all(query)]
+        return self._all(query, _effect)
 
     def conversions(self, order_id: str) -> list[Conversion]:
         """Conversions made for an order, oldest first."""
         conversions = tables.conversions
         query = select(conversions).where(conversions.c.order_id == order_id)
-        rows = self._all(query.order_by(conversions.c.at, conversions.c.id))
-        return [Conversion.model_validate(dict(row)) for row in rows]
+        return self._all(query.order_by(conversions.c.at, conversions.c.id), _row_of(Conversion))
 
     def hold(self, order_id: str) -> Hold | None:
         """What is or was reserved for an order; None when nothing ever was."""
-        found = self._rows(tables.holds, Hold, order_id=order_id)
+        found = self._all(select(tables.holds).where(tables.holds.c.order_id == order_id), _row_of(Hold))
         return found[0] if found else None
 
     def usage(self, lease_id: str) -> list[Usage]:
         """What a lease used, by period."""
         query = select(tables.usage).where(tables.usage.c.lease_id == lease_id)
-        rows = self._all(query.order_by(tables.usage.c.period_start, tables.usage.c.id))
-        return [Usage.model_validate(dict(row)) for row in rows]
+        return self._all(query.order_by(tables.usage.c.period_start, tables.usage.c.id), _row_of(Usage))
 
     def charges(
         self, month: str | None = None, order_id: str | None = None, invoiced: bool | None = None
@@ -109,23 +111,24 @@ class Reads:
         if invoiced is not None:
             number = charges.c.invoice_number
             query = query.where(number.is_not(None) if invoiced else number.is_(None))
-        return [Charge.model_validate(dict(row)) for row in self._all(query)]
+        return self._all(query, _row_of(Charge))
 
     def invoice(self, number: str) -> Invoice:
         """The invoice with this number."""
         query = select(tables.invoices).where(tables.invoices.c.number == number)
-        return _the_one(self._documents(query, Invoice), "invoice", number)
+        return _the_one(self._all(query, _document_of(Invoice)), "invoice", number)
 
     def invoices(self, month: str | None = None) -> list[Invoice]:
         """Invoices by number; all of them or of one month (`YYYY-MM`)."""
         query = select(tables.invoices).order_by(tables.invoices.c.number)
         if month is not None:
             query = query.where(tables.invoices.c.month == month)
-        return self._documents(query, Invoice)
+        return self._all(query, _document_of(Invoice))
 
     def budget(self, cost_centre: str) -> Budget:
         """A cost centre's budget."""
-        found = self._rows(tables.budgets, Budget, cost_centre=cost_centre)
+        query = select(tables.budgets).where(tables.budgets.c.cost_centre == cost_centre)
+        found = self._all(query, _row_of(Budget))
         if not found:
             known = ", ".join(budget.cost_centre for budget in self.budgets()) or "none yet"
             raise InvalidInput([Problem("cost_centre", cost_centre, f"cost centres with a budget are: {known}")])
@@ -134,21 +137,25 @@ class Reads:
     def budgets(self) -> list[Budget]:
         """All budgets, by cost centre."""
         query = select(tables.budgets).order_by(tables.budgets.c.cost_centre)
-        return [Budget.model_validate(dict(row)) for row in self._all(query)]
+        return self._all(query, _row_of(Budget))
 
-    def _orders(self, query: Select[Any]) -> list[Order]:
-        return [_order(row) for row in self._all(query)]
+    def _all(self, query: Select[Any], read: Callable[[RowMapping], Noun]) -> list[Noun]:
+        try:
+            with self._connect() as connection:
+                return [read(row) for row in connection.execute(query).mappings()]
+        except (ValueError, ArithmeticError) as error:
+            what = str(error).partition("\n")[0]
+            raise AuditBroken(
+                f"the books hold a row that cannot be read ({what}); `necto audit verify` tells whether it was edited"
+            ) from error
 
-    def _documents(self, query: Select[Any], noun: type[Noun]) -> list[Noun]:
-        return [noun.model_validate_json(row["document"]) for row in self._all(query)]
 
-    def _rows(self, table: Table, noun: type[Noun], **key: str) -> list[Noun]:
-        query = select(table).where(*(table.c[name] == value for name, value in key.items()))
-        return [noun.model_validate(dict(row)) for row in self._all(query)]
+def _row_of(noun: type[Noun]) -> Callable[[RowMapping], Noun]:
+    return lambda row: noun.model_validate(dict(row))
 
-    def _all(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with self._connect() as connection:
-            return connection.execute(query).mappings().all()
+
+def _document_of(noun: type[Noun]) -> Callable[[RowMapping], Noun]:
+    return lambda row: noun.model_validate_json(row["document"])
 
 
 def _orders() -> Select[Any]:

@@ -14,7 +14,7 @@ from sqlalchemy.sql.dml import Insert, Update
 from sqlalchemy.types import NullType
 
 from necto_pipelines.books.audit_log import LeafLog
-from necto_pipelines.books.columns import canonical, row_digest
+from necto_pipelines.books.columns import row_digest
 from necto_pipelines.books.ids import new_uuid
 from necto_pipelines.books.reads import Reads
 from necto_pipelines.failures import PermanentFailure
@@ -160,10 +160,9 @@ def key_of(table: Table, row: Mapping[str, Any]) -> str:
     return "/".join(str(row[column.name]) for column in table.primary_key.columns)
 
 
-def columns_of(model: BaseModel, **documents: object) -> dict[str, Any]:
-    """The model's fields as values of the columns of the same names; `documents` become canonical JSON."""
-    values = {name: getattr(model, name) for name in type(model).model_fields}
-    return values | {name: canonical(document) for name, document in documents.items()}
+def columns_of(model: BaseModel) -> dict[str, Any]:
+    """The model's fields as values of the columns of the same names."""
+    return {name: getattr(model, name) for name in type(model).model_fields}
 
 
 def brief(reason: str) -> str:

@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 
 from sqlalchemy import Connection, select
 
 from necto_pipelines.audit.note import Verifier
 from necto_pipelines.audit.verify import MAX_NAMED_ENTRIES, Fault, FaultKind, StoredLeaf, Verdict, verify_log
-from necto_pipelines.books.audit_log import Name, digests_in, edge, names_in, read_leaves
+from necto_pipelines.books.audit_log import Name, digests_in, edge, leaves_naming, names_in, read_leaves
 from necto_pipelines.books.columns import row_digest
 from necto_pipelines.books.recording import as_stored, key_of
 from necto_pipelines.books.tables import AUDITED, audit_names
@@ -47,11 +47,25 @@ def verify_books(connection: Connection, checkpoints: Sequence[str], verifier: V
     """
     trail = _Trail(connection)
     verdict = verify_log(trail.watch(read_leaves(connection)), checkpoints, verifier, origin)
-    found = iter((*trail.faults(), *_head_faults(connection, verdict), *_row_faults(connection, trail.newest)))
+    found = chain(trail.faults(), _head_faults(connection, verdict), _row_faults(connection, trail.newest))
     faults = [*verdict.faults, *islice(found, MAX_NAMED_ENTRIES)]
     if further := sum(1 for _ in found):
         faults.append(Fault(FaultKind.FURTHER, None, f"{further} more faults of rows, not named"))
     return replace(verdict, ok=not faults, faults=tuple(faults))
+
+
+def stands_as_logged(connection: Connection, table: str, key: str) -> bool:
+    """Whether one row has the digest that the newest leaf naming it gives; false also when the row or a leaf is gone.
+
+    Says nothing about the leaf itself, which an inclusion proof does.
+    """
+    leaves = leaves_naming(connection, table, key)
+    said = _said(leaves[-1][1]) if leaves else None
+    columns = list(AUDITED[table].primary_key.columns)
+    first = key.partition("/")[0] if len(columns) > 1 else key
+    rows = map(dict, connection.execute(select(*as_stored(AUDITED[table])).where(columns[0] == first)).mappings())
+    found = next((row for row in rows if key_of(AUDITED[table], row) == key), None)
+    return said is not None and found is not None and said[1].get((table, key)) == row_digest(found)
 
 
 class _Trail:
@@ -59,9 +73,9 @@ class _Trail:
 
     def __init__(self, connection: Connection) -> None:
         self.newest: dict[Name, tuple[int, str]] = {}
-        self._differing: list[Fault] = []
         self._stored = _names_by_leaf(connection)
         self._next = next(self._stored, None)
+        self._differing: list[Fault] = []
 
     def watch(self, entries: Iterable[StoredLeaf]) -> Iterator[StoredLeaf]:
         """Pass the entries on, reading each."""
@@ -72,14 +86,15 @@ class _Trail:
                 names, digests = said
                 self.newest.update({name: (entry.index, digest) for name, digest in digests.items()})
                 if names != stored:
-                    self._differ(entry.index, names ^ stored)
+                    self._differing.append(_differ(entry.index, names ^ stored))
             yield entry
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> Iterator[Fault]:
         """Where the index of names differs from the leaves; asked for when all entries have passed."""
-        for index, names in self._rest():
-            self._differ(index, names)
-        return self._differing
+        yield from self._differing
+        while self._next:
+            yield _differ(*self._next)
+            self._next = next(self._stored, None)
 
     def _stored_up_to(self, index: int) -> set[Name]:
         names: set[Name] = set()
@@ -88,20 +103,15 @@ class _Trail:
             self._next = next(self._stored, None)
         return names
 
-    def _rest(self) -> Iterator[tuple[int, set[Name]]]:
-        while self._next:
-            yield self._next
-            self._next = next(self._stored, None)
 
-    def _differ(self, index: int, names: set[Name]) -> None:
-        what = ", ".join(f"{noun} {key}" for noun, key in sorted(names)[:5])
-        text = f"the index of names and entry {index} differ about {what}"
-        self._differing.append(Fault(BooksFault.NAMES, index, text))
+def _differ(index: int, names: set[Name]) -> Fault:
+    what = ", ".join(f"{noun} {key}" for noun, key in sorted(names)[:5])
+    return Fault(BooksFault.NAMES, index, f"the index of names and entry {index} differ about {what}")
 
 
 def _names_by_leaf(connection: Connection) -> Iterator[tuple[int, set[Name]]]:
     query = select(audit_names.c.leaf_index, audit_names.c.noun, audit_names.c.key).order_by(audit_names.c.leaf_index)
-    rows = connection.execution_options(yield_per=1000).execute(query)
+    rows = connection.execute(query.execution_options(yield_per=1000))
     for index, group in groupby(rows, key=lambda row: row.leaf_index):
         yield index, {(row.noun, row.key) for row in group}
 
@@ -129,7 +139,7 @@ def _head_faults(connection: Connection, verdict: Verdict) -> Iterator[Fault]:
 def _row_faults(connection: Connection, newest: Mapping[Name, tuple[int, str]]) -> Iterator[Fault]:
     expected = dict(newest)
     for table in AUDITED.values():
-        rows = connection.execution_options(yield_per=1000).execute(select(*as_stored(table)))
+        rows = connection.execute(select(*as_stored(table)).execution_options(yield_per=1000))
         for row in map(dict, rows.mappings()):
             name = (table.name, key_of(table, row))
             index, digest = expected.pop(name, (None, ""))

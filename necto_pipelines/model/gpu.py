@@ -31,6 +31,14 @@ FAMILIES: Final[dict[str, tuple[int, ...]]] = {
     "GTX1050": (2,), "GTX1660TI": (6,), "GTX1660": (6,), "GTX1650TI": (4,),
 }  # fmt: skip
 
+FP16_TFLOPS: Final[dict[str, float]] = {
+    "B200": 2250, "H200": 989, "H100": 989, "A100": 312, "A800": 312, "MI300X": 1307, "MI250": 362, "MI100": 185,
+    "L40S": 362, "L40": 181, "L4": 121, "A40": 150, "A30": 165, "A10": 125, "T4": 65, "V100": 125, "P100": 19,
+    "RTXA6000": 155, "RTX4090": 165, "RTX3090": 71,
+}  # fmt: skip
+"""dense FP16 of one card, tensor cores with FP32 accumulation where it has them, in TFLOPS, of its fastest form; vendors'
+data sheets. A family that is not here has no figure that we trust: it passes no question about compute."""
+
 _SPELLINGS: Final[dict[str, str]] = {
     "PRO6000SE": "RTXPRO6000", "PRO6000WE": "RTXPRO6000", "PRO6000MQ": "RTXPRO6000", "RTXPRO6000SE": "RTXPRO6000",
     "RTXPRO6000WE": "RTXPRO6000", "RTXPRO6000BLACKWELL": "RTXPRO6000", "H200NVL": "H200", "A5000": "RTXA5000",

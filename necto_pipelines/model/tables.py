@@ -3,7 +3,7 @@
 Rows of our nouns become frames here, and only here. Money is decimal128, times are UTC microseconds, text is text.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _flat(row: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in type(row).model_fields} if isinstance(row, BaseModel) else dict(row)
+    values: dict[str, Any] = dict(row)
     gpu = values.pop("gpu", None)
     if isinstance(gpu, Gpu):
         values |= {
@@ -68,7 +68,7 @@ def _flat(row: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, tuple | list):
         return ",".join("=".join(item) if isinstance(item, tuple) else str(item) for item in value)
     return value
 

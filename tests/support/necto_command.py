@@ -55,13 +55,8 @@ def necto(*arguments: object, stdin: bytes = b"") -> Said:
 
 def necto_process(*arguments: object, env: Mapping[str, str] | None = None, timeout_s: float = 240) -> Said:
     """Run `necto` as a process of its own, outside any home that the environment names."""
-    ended = subprocess.run(
-        necto_argv(*arguments),
-        env=clean_environment(**(env or {})),
-        capture_output=True,
-        timeout=timeout_s,
-        check=False,
-    )
+    clean = clean_environment(**(env or {}))
+    ended = subprocess.run(necto_argv(*arguments), env=clean, capture_output=True, timeout=timeout_s, check=False)
     return Said(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 

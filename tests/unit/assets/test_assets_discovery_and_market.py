@@ -14,8 +14,9 @@ from necto_pipelines.assets.compliance import compliance_scores
 from necto_pipelines.assets.discovery import discovery_assets, provider_evidence, union_of_offers
 from necto_pipelines.assets.evidence import markdown_table
 from necto_pipelines.assets.market import cloud_prices, price_comparison, token_prices
+from necto_pipelines.assets.sources import ANSWERED
 from necto_pipelines.checks.invariants import compliance_fails_closed, savings_recomputed
-from necto_pipelines.failures import AuditBroken, Unavailable
+from necto_pipelines.failures import AuditBroken, Refused, Unavailable
 from necto_pipelines.model.answer import Listing
 from necto_pipelines.model.gpu import Gpu
 from necto_pipelines.model.tables import OFFERS, records
@@ -80,20 +81,37 @@ def test_an_answer_under_a_false_digest_is_refused(world: World, instance: dg.Da
         make(world, instance, "akash_offers")
 
 
-def test_a_network_that_does_not_answer_leaves_the_old_evidence(
-    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("failure", [Unavailable("akash: HTTP 503"), Refused("akash: HTTP 401", code="unauthorized")])
+def test_a_network_that_does_not_answer_is_missing_and_said_so_and_no_old_row_stands_in(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
-    make(world, instance, "provider_evidence")
-    good = newest(instance, "provider_evidence")
+    make(world, instance, "akash_offers", "provider_evidence")
 
     def down() -> None:
-        raise Unavailable("akash: HTTP 503")
+        raise failure
 
+    monkeypatch.setattr(world.network, "offers", down)
     monkeypatch.setattr(world.network, "evidence", down)
-    with pytest.raises(Unavailable):
-        make(world, instance, "provider_evidence")
-    assert newest(instance, "provider_evidence") == good
-    assert good.mode == "sandbox"
+    result = make(world, instance, "akash_offers", "provider_evidence")
+    assert result.success
+    for asset in ("akash_offers", "provider_evidence"):
+        found = newest(instance, asset)
+        assert found.rows == 0
+        assert found.mode == "sandbox"
+    verdicts = [v for v in result.get_asset_check_evaluations() if v.check_name == ANSWERED]
+    assert [(verdict.passed, verdict.blocking) for verdict in verdicts] == [(False, False)] * 2
+    assert all(str(failure) in (verdict.description or "") for verdict in verdicts)
+
+
+def test_a_defect_of_ours_is_not_mistaken_for_a_silent_source(
+    world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise KeyError("price")
+
+    monkeypatch.setattr(world.network, "offers", broken)
+    with pytest.raises(KeyError):
+        make(world, instance, "akash_offers")
 
 
 def test_cloud_prices_are_a_dated_snapshot_and_say_so(world: World, instance: dg.DagsterInstance) -> None:
@@ -146,8 +164,7 @@ def test_scores_follow_the_house_policy_and_count_the_reasons(world: World, inst
     assert metadata["necto/compliant"] == 1
     assert "| provider_offline | 1 |" in metadata["necto/reasons"]
     assert metadata[MODE] == "sandbox"
-    [verdict] = result.get_asset_check_evaluations()
-    assert verdict.passed
+    assert all(verdict.passed for verdict in result.get_asset_check_evaluations())
     assert latest_snapshot(instance, world.warehouse, "compliance_scores").pin.sha256
 
 
@@ -161,7 +178,8 @@ def test_the_comparison_shows_savings_and_pins_its_three_inputs(
     assert set(metadata[INPUTS]) == {"provider_catalog", "cloud_prices", "token_prices"}
     assert "| H100-80GB | akash | 1.2500 | aws |" in metadata["necto/savings"]
     assert metadata[MODE] == "sandbox,snapshot"
-    assert [verdict.passed for verdict in result.get_asset_check_evaluations()] == [True]
+    verdicts = {verdict.check_name: verdict.passed for verdict in result.get_asset_check_evaluations()}
+    assert verdicts == {"savings_recomputed": True, ANSWERED: True}
 
 
 def test_the_same_prices_again_give_the_same_data_version(world: World, instance: dg.DagsterInstance) -> None:

@@ -17,7 +17,7 @@ from necto_pipelines.assets.market import cloud_prices, price_comparison, token_
 from necto_pipelines.checks.expectations import catalog_expectations, catalog_suite, one_line, validate
 from necto_pipelines.failures import Unavailable
 from necto_pipelines.model.tables import OFFERS
-from necto_pipelines.resources.snapshots import SHA256, latest_snapshot, newest
+from necto_pipelines.resources.snapshots import GUARDS, SHA256, latest_snapshot, newest
 
 HOUR = timedelta(hours=1)
 
@@ -85,10 +85,15 @@ def instance() -> Iterator[dg.DagsterInstance]:
 ASSETS = [*discovery_assets(["akash"]), cloud_prices, token_prices, price_comparison, catalog_expectations]
 
 
+def _on_the_catalog(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    [verdict] = [v for v in result.get_asset_check_evaluations() if v.check_name == GUARDS["provider_catalog"]]
+    return verdict
+
+
 def test_a_bad_catalog_fails_its_check_and_blocks_what_comes_after(world: World, instance: dg.DagsterInstance) -> None:
     world.offer_rows({"usd_per_gpu_hour": Decimal(4000)})
     result = world.materialize(instance, ASSETS, raise_on_error=False)
-    [verdict] = result.get_asset_check_evaluations()
+    verdict = _on_the_catalog(result)
     assert not verdict.passed
     assert verdict.blocking
     assert "usd_per_gpu_hour: 1 rows fail expect_column_values_to_be_between (4000.0)" in (verdict.description or "")
@@ -103,7 +108,7 @@ def test_a_good_catalog_lets_the_rest_go_on_and_names_the_bytes_it_judged(
     world: World, instance: dg.DagsterInstance
 ) -> None:
     result = world.materialize(instance, ASSETS)
-    [verdict] = result.get_asset_check_evaluations()
+    verdict = _on_the_catalog(result)
     assert verdict.passed
     assert verdict.metadata[SHA256].value == newest(instance, "provider_catalog").sha256
     assert newest(instance, "price_comparison").rows == 3, "an H100 against three clouds"

@@ -1,0 +1,51 @@
+"""Sources that do not answer: an empty table that says so and a failed check, never a failed pipeline or old rows.
+
+What is downstream then works without that source. Nothing older is put in its place: rows that look fresh and are not
+would be worse than none.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import dagster as dg
+import pandas as pd
+
+from necto_pipelines.failures import Refused, TransientFailure
+from necto_pipelines.model.answer import Listing
+
+ANSWERED = "source_answered"
+"""the check that every asset read from outside carries"""
+Row = TypeVar("Row")
+FRAME = dg.PythonObjectDagsterType(pd.DataFrame, name="Frame")
+"""given to assets with check specs: Dagster cannot read the type of the value from their annotation"""
+
+
+def answered_spec(asset: str) -> dg.AssetCheckSpec:
+    """The check's place in the graph. It does not block: what is downstream goes on without this source."""
+    return dg.AssetCheckSpec(
+        ANSWERED, asset=asset, description="Every source of this table answered; a silent one is missing, not stale."
+    )
+
+
+def ask(sources: Mapping[str, Callable[[], Listing[Row]]]) -> tuple[list[Listing[Row]], dict[str, str]]:
+    """Ask each source by name: the listings that came, and for each that did not the reason."""
+    listings, silent = [], {}
+    for name, call in sources.items():
+        try:
+            listings.append(call())
+        except (TransientFailure, Refused) as failure:
+            silent[name] = str(failure)
+    return listings, silent
+
+
+def answered(asset: str, silent: Mapping[str, str]) -> dg.AssetCheckResult:
+    """The check's verdict, naming each silent source and why."""
+    missing = "; ".join(f"{name} is missing: {reason}" for name, reason in silent.items())
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=ANSWERED,
+        passed=not silent,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=missing or "every source answered",
+        metadata={"silent_sources": dg.MetadataValue.json(dict(silent))},
+    )
