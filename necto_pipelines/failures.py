@@ -11,11 +11,16 @@
     - Unknown              an effect may or may not have happened: reconcile, never repeat blindly
     - Stale                the facts are older than their limit
 
-The hooks that give these a meaning for Dagster's retries stand in `jobs/hooks.py`: nothing here knows Dagster.
+Nothing here knows Dagster: a use case turns these into the state and reason of an order (`procurement/procuring.py`).
 """
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_brief = reprlib.Repr()
+"""shows a value in one short line, also one that a hostile document made enormous"""
+_brief.maxlevel, _brief.maxstring, _brief.maxother = 2, 120, 120
 
 
 class NectoError(Exception):
@@ -31,7 +36,9 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.value!r} is not allowed; {self.allowed}"
+        if self.value is None:
+            return f"{self.field}: missing; {self.allowed}"
+        return f"{self.field}: {_brief.repr(self.value)} is not allowed; {self.allowed}"
 
 
 class InvalidInput(NectoError):

@@ -6,9 +6,9 @@ changes something got no answer: it may have happened) or `Refused` (answered no
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -17,6 +17,7 @@ from necto_pipelines.failures import Refused, TransientFailure, Unavailable, Unk
 from necto_pipelines.model.answer import RawAnswer
 from necto_pipelines.model.clock import Clock
 
+Parsed = TypeVar("Parsed")
 MAX_BODY_BYTES = 32 * 1024 * 1024
 RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 """answers that invite another attempt; any other 4xx says that the request itself is wrong: a repeat changes nothing"""
@@ -31,6 +32,7 @@ class Fetcher:
         *,
         clock: Clock,
         headers: Mapping[str, str] | None = None,
+        auth: httpx.Auth | None = None,
         timeout_s: float = 30.0,
         attempts: int = 4,
         max_wait_s: float = 8.0,
@@ -40,6 +42,8 @@ class Fetcher:
         self._client = httpx.Client(
             base_url=base_url,
             headers=dict(headers or {}),
+            # Asked anew for every attempt, so that a signature with a nonce is never sent twice.
+            auth=auth,
             timeout=timeout_s,
             transport=transport,
             follow_redirects=False,
@@ -53,6 +57,20 @@ class Fetcher:
     def get(self, path: str, params: Mapping[str, str] | None = None) -> RawAnswer:
         """Read `path`; repeated on time-outs and retryable answers. Raises `Unavailable` or `Refused`."""
         return self._repeat("GET", path, params=params)
+
+    def read_through(self, path: str, read: Callable[[Iterator[bytes]], Parsed], *, max_bytes: int) -> Parsed:
+        """What `read` makes of an answer too large to hold, given to it as it comes; repeated, and raises, as `get`.
+
+        `read` may stop before the end. Its ValueError says that the answer is not what the source documents:
+        `Unavailable`, at once.
+        """
+        try:
+            parsed: Parsed = self._retrying(self._read_through, path, read, max_bytes)
+        except RetryError as error:
+            raise error.last_attempt.exception() or Unavailable(f"GET {path}: no answer") from error
+        except ValueError as error:  # it came whole, so another hundred megabytes would say the same
+            raise Unavailable(f"GET {path}: unexpected shape ({error})") from error
+        return parsed
 
     def put_again(self, method: str, path: str, body: object = None) -> RawAnswer:
         """A change that may be repeated because the source makes it idempotent. Raises as `get`."""
@@ -75,6 +93,20 @@ class Fetcher:
         except RetryError as error:
             raise error.last_attempt.exception() or Unavailable(f"{method} {path}: no answer") from error
 
+    def _read_through(self, path: str, read: Callable[[Iterator[bytes]], Parsed], max_bytes: int) -> Parsed:
+        request = self._client.build_request("GET", path)
+        where = f"GET {request.url.copy_with(query=None)}"
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                chunks = _limited(response.iter_bytes(), max_bytes, where)
+                _check_status(where, response, b"" if response.status_code < 300 else next(chunks, b""))
+                return read(chunks)
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{where}: {type(error).__name__}: {error}") from error
+
     def _send(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: object = None
     ) -> RawAnswer:
@@ -83,25 +115,15 @@ class Fetcher:
         try:
             response = self._client.send(request, stream=True)
             try:
-                data = bytearray()
-                for chunk in response.iter_bytes():
-                    data += chunk
-                    if len(data) > MAX_BODY_BYTES:
-                        raise Unavailable(f"{where}: the answer is larger than {MAX_BODY_BYTES} bytes")
+                data = b"".join(_limited(response.iter_bytes(), MAX_BODY_BYTES, where))
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _NeverSent(f"{where}: could not connect ({error})") from error
         except httpx.HTTPError as error:
             raise Unavailable(f"{where}: {type(error).__name__}: {error}") from error
-        if response.status_code in RETRYABLE_STATUS:
-            raise Unavailable(f"{where}: HTTP {response.status_code}: {_snippet(bytes(data))}")
-        if response.status_code >= 300:
-            raise Refused(
-                f"{where}: HTTP {response.status_code}: {_snippet(bytes(data))}",
-                code=_error_code(bytes(data), response),
-            )
-        return raw_answer(str(request.url), bytes(data), self._clock)
+        _check_status(where, response, data)
+        return raw_answer(str(request.url), data, self._clock)
 
     def close(self) -> None:
         """Give back the connections."""
@@ -112,6 +134,24 @@ class Fetcher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _limited(chunks: Iterator[bytes], max_bytes: int, where: str) -> Iterator[bytes]:
+    """The chunks, as long as they are no more than `max_bytes` together."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise Unavailable(f"{where}: the answer is larger than {max_bytes} bytes")
+        yield chunk
+
+
+def _check_status(where: str, response: httpx.Response, body: bytes) -> None:
+    """Raise for an answer other than success."""
+    if response.status_code in RETRYABLE_STATUS:
+        raise Unavailable(f"{where}: HTTP {response.status_code}: {_snippet(body)}")
+    if response.status_code >= 300:
+        raise Refused(f"{where}: HTTP {response.status_code}: {_snippet(body)}", code=_error_code(body, response))
 
 
 class _NeverSent(Unavailable):
@@ -146,10 +186,12 @@ def _snippet(body: bytes) -> str:
 
 
 def _error_code(body: bytes, response: httpx.Response) -> str:
-    """The source's own word for its refusal: `code` of a JSON error, else the HTTP status."""
+    """The source's own word for its refusal: `code` of a JSON error or of its `error`, else the HTTP status."""
     try:
         parsed = json.loads(body)
     except ValueError:
         return str(response.status_code)
-    code = parsed.get("code") if isinstance(parsed, dict) else None
+    inner = parsed.get("error") if isinstance(parsed, dict) else None
+    holder = inner if isinstance(inner, dict) else parsed
+    code = holder.get("code") if isinstance(holder, dict) else None
     return str(code) if code else str(response.status_code)

@@ -10,6 +10,7 @@ from necto_pipelines.clock import SandboxClock
 from necto_pipelines.model.clock import Clock, SystemClock
 
 Mode = Literal["sandbox", "live"]
+CloudMode = Literal["snapshot", "sandbox", "live"]
 
 
 def default_home() -> Path:
@@ -28,14 +29,47 @@ class Settings(BaseSettings):
     """books, warehouse, Dagster's own storage, keys and invoices live below it"""
     database_url: SecretStr | None = None
     """PostgreSQL for the books and Dagster; unset means SQLite below `home`"""
+    warehouse_url: str = ""
+    """where tables and raw answers are kept: any fsspec URL, for example s3://bucket/necto; unset: below `home`"""
 
     akash_mode: Mode = "sandbox"
     akash_api_url: str = ""
-    """unset: the sandbox's address, or the network's own in live mode"""
+    """unset: the sandbox's address, or the network's own in live mode; so for every address below"""
     akash_api_key: SecretStr | None = None
+    akash_chain_urls: tuple[str, ...] = ()
+    """chain REST hosts, asked in this order"""
+    dispersed_mode: Mode = "sandbox"
+    dispersed_api_url: str = ""
+    dispersed_public_key: str = ""
+    dispersed_secret_key: SecretStr | None = None
+    aethir_mode: Literal["sandbox"] = "sandbox"
+    """Aethir publishes no procurement API: its order flow is simulated, its prices come from a rate card"""
+    aethir_api_url: str = ""
+    aethir_access_key: str = ""
+    aethir_secret_key: SecretStr | None = None
+    aethir_rate_card: Path | None = None
+    """contract file with private quotes (YAML or CSV); unset: the sandbox's example, labelled so"""
+    extra_networks: tuple[str, ...] = ()
+    """further networks as `module:function`; the function takes (settings, clock) and gives a Network"""
+
+    aws_mode: CloudMode = "snapshot"
+    aws_prices_url: str = ""
+    azure_mode: CloudMode = "snapshot"
+    azure_prices_url: str = ""
+    gcp_mode: CloudMode = "snapshot"
+    gcp_prices_url: str = ""
+    gcp_api_key: SecretStr | None = None
+
     prices_mode: Mode = "sandbox"
+    """the token price sources together"""
     coingecko_api_url: str = ""
     coingecko_api_key: SecretStr | None = None
+    pyth_api_url: str = ""
+    pyth_api_key: SecretStr | None = None
+    """without it Pyth is left out in live mode: since 2026-08-18 it answers nobody else"""
+    coinbase_api_url: str = ""
+    token_price_max_deviation_bps: int = Field(default=150, gt=0)
+    """sources further apart than this stop a conversion"""
     rail_mode: Literal["sandbox"] = "sandbox"
     """no live payment rail exists yet: conversions are simulated and labelled so"""
     sandbox_port: int = Field(default=8790, ge=1, le=65535)
@@ -66,7 +100,7 @@ class Settings(BaseSettings):
     @property
     def simulated(self) -> bool:
         """True when any source is the sandbox: shown on every screen and document."""
-        return "sandbox" in (self.akash_mode, self.prices_mode, self.rail_mode)
+        return "sandbox" in (self.akash_mode, self.dispersed_mode, self.prices_mode, self.rail_mode)
 
     def clock(self) -> Clock:
         """Simulated time while the market is simulated, real time otherwise."""

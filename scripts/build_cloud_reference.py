@@ -2,7 +2,7 @@
 
 SOURCE has the columns cloud, instance, gpu, gpu_count, gpu_mem_gib, region, usd_per_hour, usd_per_gpu_hour,
 spot_usd_per_hour, as_of and source (others are ignored). The same source gives the same bytes. What is left out is
-printed with its reason. Reading the table is `necto_pipelines/market/clouds.py`.
+printed with its reason. Reading the table is `necto_pipelines/market/clouds/reference.py`.
 """
 
 import argparse

@@ -7,7 +7,6 @@ import pandas as pd
 
 from necto_pipelines.assets.evidence import keep_answers, markdown_table
 from necto_pipelines.assets.sources import FRAME, answered, answered_spec, ask
-from necto_pipelines.market.clouds import reference_cloud_prices
 from necto_pipelines.market.comparison import compare
 from necto_pipelines.market.oracles import COINGECKO_IDS
 from necto_pipelines.model.tables import CLOUD_PRICES, PRICE_COMPARISON, TOKEN_PRICES, records
@@ -21,7 +20,7 @@ SHOWN = 15
 
 
 @dg.asset(
-    description="On-demand GPU prices of AWS, Google Cloud and Azure from the dated reference that ships with Necto.",
+    description="On-demand GPU prices of AWS, Azure and Google Cloud, live or from the dated reference of the package.",
     group_name="market",
     owners=["team:procurement"],
     kinds={"csv", "parquet"},
@@ -29,18 +28,22 @@ SHOWN = 15
     metadata=table_metadata(CLOUD_PRICES),
     code_version="1",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3), warn_window=timedelta(days=2)),
+    dagster_type=FRAME,
+    check_specs=[answered_spec("cloud_prices")],
     io_manager_key=PARQUET_IO,
 )
-def cloud_prices(runtime: RuntimeResource) -> dg.MaterializeResult[pd.DataFrame]:
+def cloud_prices(runtime: RuntimeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster: no type beside checks
     """The freshness policy watches the refresh; how old the figures themselves are is `necto/oldest_figure`."""
-    listing = reference_cloud_prices()
+    handle = runtime.get()
+    listings, silent = ask({source.name: source.prices for source in handle.clouds})
+    rows = [row for listing in listings for row in listing.rows]
+    dates = sorted(row.as_of for row in rows)
     return dg.MaterializeResult(
-        value=CLOUD_PRICES.frame(listing.rows),
-        metadata=keep_answers(runtime.get().warehouse, [listing])
-        | {
-            "necto/oldest_figure": min(row.as_of for row in listing.rows),
-            "necto/newest_figure": max(row.as_of for row in listing.rows),
-        },
+        value=CLOUD_PRICES.frame(rows),
+        metadata=keep_answers(handle.warehouse, listings)
+        | {MODE: ",".join(sorted({source.mode.value for source in handle.clouds}))}
+        | ({"necto/oldest_figure": dates[0], "necto/newest_figure": dates[-1]} if dates else {}),
+        check_results=[answered("cloud_prices", silent)],
     )
 
 

@@ -1,7 +1,7 @@
 """Sources that do not answer: an empty table that says so and a failed check, never a failed pipeline or old rows.
 
-What is downstream then works without that source. Nothing older is put in its place: rows that look fresh and are not
-would be worse than none.
+What is downstream then works without that source. The table puts nothing older in its place: rows that look fresh and
+are not would be worse than none.
 """
 
 from collections.abc import Callable, Mapping

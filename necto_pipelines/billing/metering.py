@@ -5,7 +5,7 @@ Prices and lines stand in `charges` and `invoicing`; reading the settlement from
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final
 
 from necto_pipelines.failures import PermanentFailure
@@ -13,27 +13,32 @@ from necto_pipelines.model.lease import Lease, Usage
 from necto_pipelines.model.money import from_micro
 
 # 1 ACT = 1 USD of credit, by the network's own rule (AEP-76, final 2026-03-23); uact is its millionth.
-_DOLLAR_MICRO_UNITS: Final = frozenset({"uact"})
+_MICRO_DOLLARS: Final = {"uact": 1, "USD": 1_000_000}
+"""what one native unit is worth, in millionths of a dollar: the smallest amount that is shared out"""
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 _NANO: Final = Decimal("0.000000001")
+# A network's amounts have up to 18 decimals; the default of 28 digits would round some to a whole number.
+_DIGITS: Final = 60
 
 
 def usage_of(lease: Lease, *, settled_native: Decimal) -> list[Usage]:
     """The usage of a closed lease, one piece for each UTC month it touches, oldest first.
 
     The pieces tile [started_at, closed_at): no gap, no overlap. `settled_native` is what the network says was paid in
-    all, in whole smallest units (`uact`); it is shared by duration with the largest remainder, so the pieces add up to
-    it exactly. `gpu_hours` is duration x GPU count, rounded half-up to nine decimals; `usd` is exact.
+    all, in `uact` or `USD` and in whole millionths of a dollar; it is shared by duration with the largest remainder, so
+    the pieces add up to it exactly. `gpu_hours` is duration x GPU count, rounded half-up to nine decimals; `usd` is
+    exact.
 
     A lease closed in the moment it started gives one piece of no length, which still carries what was settled: money
     that left must not vanish because no time passed.
 
     Raises PermanentFailure when the lease has no start or end, ends before it starts, or when the settled amount is not
-    a whole number of a unit that is worth a known number of dollars.
+    a whole number of millionths of a dollar, in a unit that is worth a known number of dollars.
     """
     start, end = _life(lease)
-    units = _settled_units(lease, settled_native)
+    per_unit = _micro_dollars_per_unit(lease)
+    micro_dollars = _settled_micro_dollars(lease, settled_native, per_unit)
     periods = month_periods(start, end)
     durations = [(until - since) // _MICROSECOND for since, until in periods]
     return [
@@ -43,10 +48,12 @@ def usage_of(lease: Lease, *, settled_native: Decimal) -> list[Usage]:
             period_start=since,
             period_end=until,
             gpu_hours=(Decimal(duration * lease.gpu_count) / _MICROSECONDS_PER_HOUR).quantize(_NANO, "ROUND_HALF_UP"),
-            native_units=Decimal(share),
+            native_units=Decimal(share) / per_unit,
             usd=from_micro(share),
         )
-        for (since, until), duration, share in zip(periods, durations, largest_remainder(units, durations), strict=True)
+        for (since, until), duration, share in zip(
+            periods, durations, largest_remainder(micro_dollars, durations), strict=True
+        )
     ]
 
 
@@ -104,20 +111,32 @@ def _life(lease: Lease) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _settled_units(lease: Lease, settled_native: Decimal) -> int:
-    unit = lease.native_unit.partition("/")[0]
-    if unit not in _DOLLAR_MICRO_UNITS:
-        known = ", ".join(sorted(_DOLLAR_MICRO_UNITS))
+def _micro_dollars_per_unit(lease: Lease) -> int:
+    unit = _unit(lease)
+    if unit not in _MICRO_DOLLARS:
+        known = ", ".join(sorted(_MICRO_DOLLARS))
         raise PermanentFailure(
             f"lease {lease.id} was settled in {unit!r}, which has no fixed worth in US dollars; known units: {known}"
         )
-    if not settled_native.is_finite() or settled_native < 0 or settled_native != int(settled_native):
+    return _MICRO_DOLLARS[unit]
+
+
+def _settled_micro_dollars(lease: Lease, settled_native: Decimal, per_unit: int) -> int:
+    unit = _unit(lease)
+    with localcontext(prec=_DIGITS):
+        micro_dollars = settled_native * per_unit
+    if not micro_dollars.is_finite() or micro_dollars < 0 or micro_dollars != int(micro_dollars):
         raise PermanentFailure(
             f"lease {lease.id}: {settled_native} {unit} is not allowed as settled amount; "
-            "a network settles whole smallest units, zero or more"
+            "whole millionths of a dollar are settled, zero or more"
         )
     if lease.settled_native is not None and lease.settled_native != settled_native:
         raise PermanentFailure(
             f"lease {lease.id} stands in the books with {lease.settled_native} {unit} settled, not {settled_native}"
         )
-    return int(settled_native)
+    return int(micro_dollars)
+
+
+def _unit(lease: Lease) -> str:
+    """The native unit without the time that a rate is stated for."""
+    return lease.native_unit.partition("/")[0]

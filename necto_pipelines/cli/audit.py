@@ -3,11 +3,12 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.tree import Tree
 
 from necto_pipelines.audit.note import Verifier
 from necto_pipelines.audit.proof import rekor_json, tlog_proof
-from necto_pipelines.cli.output import AsJson, Home, opened_books, print_json, settings_of, stdout
+from necto_pipelines.cli.output import NEGATIVE, AsJson, Home, opened_books, print_json, settings_of, stdout
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.procurement.tracing import Hop, trace_invoice
 
@@ -43,7 +44,7 @@ def verify(home: Home = None, json: AsJson = False) -> None:
     raise typer.Exit(0 if verdict.ok else 1)
 
 
-@app.command()
+@app.command(context_settings=NEGATIVE)
 def prove(
     index: Annotated[int, typer.Argument(min=0, help="Index of the entry, from 0.")],
     home: Home = None,
@@ -80,7 +81,7 @@ def trace(
 def _tree(hop: Hop, parent: Tree | None = None) -> Tree:
     mark = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]·[/dim]"}[hop.proved]
     leaf = f"  [dim]leaf {hop.leaf_index}[/dim]" if hop.leaf_index is not None else ""
-    facts = "  ".join(f"[dim]{name}[/dim] {value}" for name, value in hop.facts.items() if value)
+    facts = "  ".join(f"[dim]{name}[/dim] {escape(value)}" for name, value in hop.facts.items() if value)
     label = f"{mark} [bold]{hop.kind}[/bold] {hop.key}{leaf}  {facts}"
     node = parent.add(label) if parent else Tree(label)
     for below in hop.hops:

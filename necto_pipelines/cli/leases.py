@@ -60,6 +60,5 @@ def close(lease_id: Annotated[str, typer.Argument(help="Lease id.")], home: Home
         runtime.books.sign()
     finally:
         runtime.close()
-    stdout.print(
-        f"{lease.id} {lease.state}, settled {plain(lease.settled_native or Decimal(0))} {lease.native_unit.split('/')[0]}"
-    )
+    settled = plain(lease.settled_native or Decimal(0))
+    stdout.print(f"{lease.id} {lease.state}, settled {settled} {lease.native_unit.split('/')[0]}")

@@ -17,12 +17,6 @@ from necto_pipelines.model.tables import records
 Gpu = Annotated[str | None, typer.Option(help="GPU family or model, for example H100 or A100-80GB.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Hang these commands onto the root command."""
-    app.command()(offers)
-    app.command()(compare)
-
-
 def offers(
     gpu: Gpu = None,
     country: Annotated[str | None, typer.Option(help="Countries, comma-separated ISO codes: DE,NL.")] = None,

@@ -1,13 +1,16 @@
 """`necto budget` and `necto invoice`."""
 
+import re
 import shutil
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import Field, TypeAdapter, ValidationError
 
 from necto_pipelines.cli.output import (
+    NEGATIVE,
     OPERATOR,
     AsJson,
     Home,
@@ -18,15 +21,17 @@ from necto_pipelines.cli.output import (
     stdout,
 )
 from necto_pipelines.failures import InvalidInput, Problem
+from necto_pipelines.model.money import ExactDecimal
 from necto_pipelines.procurement.invoicing import issue_month, write_files
 from necto_pipelines.procurement.runtime import Runtime
 
 budgets = typer.Typer(help="Budgets of cost centres.", no_args_is_help=True)
 invoices = typer.Typer(help="Invoices and their files.", no_args_is_help=True)
 Number = Annotated[str, typer.Argument(help="Invoice number.")]
+_LIMIT: TypeAdapter[Decimal] = TypeAdapter(Annotated[ExactDecimal, Field(ge=0, le=10**12, decimal_places=2)])
 
 
-@budgets.command("set")
+@budgets.command("set", context_settings=NEGATIVE)
 def set_budget(
     cost_centre: Annotated[str, typer.Argument(help="Cost centre: lower-case letters, digits, - and _.")],
     usd: Annotated[str, typer.Argument(help="Limit in US dollars.")],
@@ -34,9 +39,10 @@ def set_budget(
 ) -> None:
     """Set the limit of a cost centre; a new one is made."""
     try:
-        limit = Decimal(usd)
-    except InvalidOperation:
-        raise InvalidInput([Problem("usd", usd, "write an amount such as 500 or 499.50")]) from None
+        limit = _LIMIT.validate_python(usd)
+    except ValidationError:
+        allowed = "write an amount from 0 to 1,000,000,000,000 with at most 2 decimals, such as 500 or 499.50"
+        raise InvalidInput([Problem("usd", usd, allowed)]) from None
     with opened_books(home) as books, books.change(OPERATOR) as change:
         budget = change.set_budget(cost_centre, limit)
     stdout.print(f"{budget.cost_centre}: limit ${budget.limit_usd}, available ${budget.available_usd}")
@@ -67,7 +73,7 @@ def list_invoices(
 ) -> None:
     """List issued invoices."""
     with opened_books(home) as books:
-        rows = books.invoices(month=month)
+        rows = books.invoices(month=_month(month) if month else None)
     if json:
         print_json([row.model_dump(mode="json") for row in rows])
         return
@@ -87,12 +93,10 @@ def issue(
     month: Annotated[str, typer.Argument(help="Billing month, YYYY-MM.")], home: Home = None, json: AsJson = False
 ) -> None:
     """Invoice the month's settled charges that stand on no invoice yet."""
-    if len(month) != 7 or month[4] != "-" or not (month[:4] + month[5:]).isdigit() or not 1 <= int(month[5:]) <= 12:
-        raise InvalidInput([Problem("month", month, "write a month as YYYY-MM, for example 2026-11")])
+    month = _month(month)
     runtime = Runtime.open(settings_of(home))
     try:
         issued = issue_month(runtime, month, OPERATOR)
-        runtime.books.sign()
     finally:
         runtime.close()
     if json:
@@ -117,6 +121,15 @@ def export(
         typer.echo(_copied(path, to) if to else path)
 
 
+def _month(text: str) -> str:
+    if re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+        return text
+    raise InvalidInput([Problem("month", text, "write a month as YYYY-MM, for example 2026-11")])
+
+
 def _copied(path: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise InvalidInput([Problem("to", str(folder), "name a folder; it is made when it does not exist")]) from None
     return Path(shutil.copy2(path, folder))

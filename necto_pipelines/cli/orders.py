@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 from rich.console import Group
+from rich.markup import escape
 from rich.panel import Panel
 
 from necto_pipelines.books.books import Books
 from necto_pipelines.cli.output import OPERATOR, AsJson, Home, opened_books, print_json, print_table, stdout
+from necto_pipelines.failures import InvalidInput, Problem
 from necto_pipelines.model.decision import Decision
 from necto_pipelines.model.money import plain
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState
-from necto_pipelines.procurement.submission import cancel, read_order
+from necto_pipelines.procurement.order_document import MAX_BYTES, read_order
+from necto_pipelines.procurement.submission import cancel
 from necto_pipelines.procurement.submission import submit as submit_order
 
 app = typer.Typer(help="Orders: what is wanted, where it stands, and why.", no_args_is_help=True)
@@ -28,15 +31,13 @@ def submit(
     json: AsJson = False,
 ) -> None:
     """Check an order document and put the order into the books. The orders sensor takes it from there."""
-    if str(file) != "-" and not file.is_file():
-        raise typer.BadParameter(f"{file}: no such file")
-    request = read_order(sys.stdin.read() if str(file) == "-" else file.read_text())
+    request = read_order(_document(file))
     with opened_books(home) as books:
         order = submit_order(books, request, OPERATOR)
     if json:
         print_json(order.model_dump(mode="json"))
     else:
-        stdout.print(
+        typer.echo(
             f"{order.id} {order.state}: {request.name}, at most ${request.budget_usd} from {request.cost_centre}"
         )
 
@@ -100,6 +101,18 @@ def cancel_order(order_id: Annotated[str, typer.Argument(help="Order id.")], hom
     stdout.print(f"{order.id} {order.state}")
 
 
+def _document(file: Path) -> bytes:
+    """The file's bytes, or those of standard input: one more than an order may have, so that no giant is read whole."""
+    try:
+        if str(file) == "-":
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        allowed = f"name a file that can be read, or - for standard input ({error.strerror})"
+        raise InvalidInput([Problem("file", str(file), allowed)]) from error
+
+
 def _gpu(order: Order) -> str:
     gpu = order.request.requirement.gpu
     return f"{gpu.count} × {gpu.model or f'≥ {gpu.min_vram_gib} GiB'}"
@@ -113,7 +126,7 @@ def _order_panel(books: Books, order: Order) -> Panel:
     request, hold = order.request, books.hold(order.id)
     hours, budget = request.requirement.hours, request.budget_usd
     lines = [
-        f"state      [bold]{order.state}[/bold]  {order.reason}",
+        f"state      [bold]{order.state}[/bold]  {escape(order.reason)}",
         f"wanted     {_gpu(order)} for {hours} h, budget ${budget} from {request.cost_centre}",
     ]
     if hold:
@@ -125,11 +138,11 @@ def _order_panel(books: Books, order: Order) -> Panel:
         for c in books.conversions(order.id)
     ]
     lines += [
-        f"lease      {lease.state} at {lease.provider_name} ({lease.country}), "
+        f"lease      {lease.state} at {escape(lease.provider_name)} ({lease.country}), "
         f"${lease.usd_per_hour:.4f}/h  [dim]{lease.id}[/dim]"
         for lease in books.leases(order_id=order.id)
     ]
-    return Panel(Group(*lines), title=f"{request.name}  {order.id}", title_align="left")
+    return Panel(Group(*lines), title=f"{escape(request.name)}  {order.id}", title_align="left")
 
 
 def _print_decision(decision: Decision, refused: bool) -> None:

@@ -4,14 +4,17 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import ValidationError
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from necto_pipelines.books.books import Actor, Books
+from necto_pipelines.failures import InvalidInput, Problem
 from necto_pipelines.procurement.runtime import open_books
 from necto_pipelines.settings import Settings
 
@@ -19,7 +22,7 @@ from necto_pipelines.settings import Settings
 def _console(*, stderr: bool = False) -> Console:
     """Into a pipe or a file there is no terminal to fit: tables get room instead of being folded to 80 columns."""
     console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=160)
+    return console if console.is_terminal else Console(stderr=stderr, width=200)
 
 
 stdout = _console()
@@ -31,13 +34,25 @@ Home = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
+NEGATIVE = {"ignore_unknown_options": True}
+"""context settings of a command that takes a figure: `-5` is then a figure out of range, and not an unknown option"""
+
 OPERATOR = Actor(kind="human", name="operator")
 """who acts when a person types a command; a name would be personal data, and the trail keeps none"""
 
 
 def settings_of(home: Path | None) -> Settings:
-    """The settings, with the home folder of the command line when one was given."""
-    return Settings(home=home) if home else Settings()
+    """The settings, with the home folder of the command line when one was given.
+
+    InvalidInput naming each environment variable with a value that is not allowed, or a home that is no folder.
+    """
+    try:
+        settings = Settings(home=home) if home else Settings()
+    except ValidationError as error:
+        raise InvalidInput([_variable(fault) for fault in error.errors()]) from error
+    if settings.home.exists() and not settings.home.is_dir():
+        raise InvalidInput([Problem("home", str(settings.home), "name a folder; it is made when it does not exist")])
+    return settings
 
 
 @contextmanager
@@ -59,10 +74,15 @@ def print_json(document: Any) -> None:
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
-    """A table for people; `right` names the columns of figures."""
+    """A table for people; `right` names the columns of figures. Cells are shown as they are: none is markup."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=side, overflow="fold", no_wrap=column == "id")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row))
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
     stdout.print(table)
+
+
+def _variable(fault: Any) -> Problem:
+    return Problem(f"NECTO_{fault['loc'][0]}".upper(), fault["input"], fault["msg"])

@@ -8,20 +8,16 @@ from rich.console import Console
 from necto_pipelines.cli.output import AsJson, Home, print_json, settings_of, stderr, stdout
 from necto_pipelines.sandbox.server import serve
 
+MAX_JUMP_HOURS = 100_000
+MAX_SPEED = 1_000_000
+"""further, and simulated time would leave the years that a calendar has"""
+
 sandbox = typer.Typer(help="The simulated networks, prices and payment rail.", no_args_is_help=True)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Hang these commands onto the root command."""
-    app.command()(up)
-    app.command()(demo)
-    app.command()(refresh)
-    app.add_typer(sandbox, name="sandbox")
 
 
 def up(
     home: Home = None,
-    port: Annotated[int | None, typer.Option(help="Port of the Dagster UI; default 3000.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the Dagster UI; default 3000.")] = None,
 ) -> None:
     """Start the sandbox, Dagster and its UI, carry one order to its verified invoice, and serve until Ctrl-C."""
     from necto_pipelines.journey.up import run_up  # noqa: PLC0415 - Dagster takes seconds to import
@@ -51,7 +47,9 @@ def refresh(home: Home = None) -> None:
 @sandbox.command("serve")
 def sandbox_serve(
     home: Home = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; default NECTO_SANDBOX_PORT or 8790.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to listen on; default NECTO_SANDBOX_PORT or 8790.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same providers, prices and delays.")] = 7,
 ) -> None:
     """Serve the simulated networks on this machine until interrupted. No money and no machine is involved."""
@@ -64,9 +62,9 @@ def sandbox_serve(
 @sandbox.command("clock")
 def sandbox_clock(
     home: Home = None,
-    advance_hours: Annotated[float, typer.Option(min=0, help="Jump forward by so many hours.")] = 0,
+    advance_hours: Annotated[float, typer.Option(min=0, max=MAX_JUMP_HOURS, help="Jump forward by so many hours.")] = 0,
     speed: Annotated[
-        float | None, typer.Option(min=0, help="Simulated seconds per real second; 0 stands still.")
+        float | None, typer.Option(min=0, max=MAX_SPEED, help="Simulated seconds per real second; 0 stands still.")
     ] = None,
 ) -> None:
     """Show the simulated time, move it forward, or change its speed."""

@@ -16,7 +16,7 @@ from necto_pipelines.model.order import Policy
 from necto_pipelines.model.tables import COMPLIANCE_SCORES, records
 
 KNOWN_AUDITORS: Final = ("akash1365yvmc4s7awdyj3n2sav7xfx76adc6dnmlx63",)
-"""trusted unless a policy names others (akash-network/console config/auditors.json, read 2026-11-22)"""
+"""whom the house trusts (akash-network/console config/auditors.json, read 2026-11-22)"""
 EMBARGOED: Final = frozenset({"BY", "CU", "IR", "KP", "RU", "SY"})
 """countries no policy may allow: comprehensive US or EU measures; the compliance team reviews this list"""
 WEIGHTS: Final = {"online": 15, "version": 15, "audited": 35, "uptime": 20, "country": 15}
@@ -28,10 +28,10 @@ def score_providers(
 ) -> pd.DataFrame:
     """One row of COMPLIANCE_SCORES for each row of EVIDENCE, in the same order.
 
-    `auditors` are those trusted when the policy names none. A provider without a row of evidence has no row here, and
-    whoever routes must treat it as refused.
+    `auditors` are those the house trusts; a policy that names auditors counts only those of them. A provider without
+    a row of evidence has no row here, and whoever routes must treat it as refused.
     """
-    trusted = frozenset(policy.auditors or auditors)
+    trusted = frozenset(auditors).intersection(policy.auditors or auditors)
     return COMPLIANCE_SCORES.frame(_judge(row, policy, now, trusted) for row in records(evidence))
 
 

@@ -9,8 +9,9 @@ import dagster as dg
 from rich.console import Console
 
 from necto_pipelines.journey.drivers import InProcess
-from necto_pipelines.journey.home import await_sandbox, free_port, prepare_home
-from necto_pipelines.journey.journey import carry_order, demonstration_order, start_clock
+from necto_pipelines.journey.home import await_sandbox, free_port, prepare_home, sole_use
+from necto_pipelines.journey.journey import carry_order, demonstration_order, require_sandbox, start_clock
+from necto_pipelines.journey.orphans import end_orphaned_runs
 from necto_pipelines.journey.steps import Steps
 from necto_pipelines.journey.summary import facts, show
 from necto_pipelines.procurement.runtime import Runtime
@@ -22,12 +23,14 @@ from necto_pipelines.settings import Settings
 
 def run_demo(settings: Settings, console: Console, *, quiet: bool) -> dict[str, Any]:
     """Carry one order from discovery to a verified invoice in `settings.home`; returns the facts of the summary."""
+    require_sandbox(settings)
     home = prepare_home(settings)
     settings = settings.model_copy(update={"home": home, "sandbox_port": free_port()})
     steps = Steps(console)
     clock = settings.sandbox_clock()
-    start_clock(clock, demonstration_order().requirement.hours)
-    with _sandbox(settings), dg.DagsterInstance.get() as instance:
+    with sole_use(home), dg.DagsterInstance.get() as instance, _sandbox(settings):
+        end_orphaned_runs(instance)
+        start_clock(clock, demonstration_order().requirement.hours)
         with steps.step("Start the sandbox") as note:
             await_sandbox(settings)
             note(f"simulated Akash, prices and payment rail at {settings.sandbox_url}")

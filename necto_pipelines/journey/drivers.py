@@ -9,6 +9,7 @@ import httpx
 
 from necto_pipelines.definitions import build_definitions
 from necto_pipelines.failures import PermanentFailure, Unavailable
+from necto_pipelines.journey.orphans import this_process
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState
 from necto_pipelines.procurement.procuring import due_orders
@@ -54,7 +55,11 @@ class InProcess:
     def run(self, job: str, *, partition: str | None = None, run_config: dg.RunConfig | None = None) -> None:
         config = {**QUIET, "ops": dict(run_config.ops)} if run_config else QUIET
         result = self._definitions.resolve_job_def(job).execute_in_process(
-            instance=self._instance, partition_key=partition, run_config=config, raise_on_error=False
+            instance=self._instance,
+            partition_key=partition,
+            run_config=config,
+            tags=this_process(),
+            raise_on_error=False,
         )
         if not result.success:
             raise PermanentFailure(f"run {result.run_id} of {job} failed: {_first_failure(result)}")

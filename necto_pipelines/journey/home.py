@@ -1,8 +1,11 @@
 """Prepare a home folder and the processes' environment: where Dagster keeps its things, which ports are used."""
 
+import fcntl
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -28,8 +31,25 @@ def prepare_home(settings: Settings) -> Path:
     return home
 
 
+@contextmanager
+def sole_use(home: Path) -> Iterator[None]:
+    """Keep the home to this process while the body runs: two sandboxes or two daemons would undo each other's work.
+
+    InvalidInput when another process serves it. The lock goes with its process, however that ends.
+    """
+    with (home / "in-use.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            allowed = "another `necto up` or `necto demo` works there: stop that one, or name another folder"
+            raise InvalidInput([Problem("home", str(home), allowed)]) from None
+        yield
+
+
 def require_free_ports(ports: dict[str, int]) -> None:
-    """InvalidInput naming every port of `ports` (setting -> number) that something else listens on."""
+    """InvalidInput naming every port of `ports` (setting -> number) that is given twice or that another listens on."""
+    if len(set(ports.values())) < len(ports):
+        raise InvalidInput([Problem(setting, port, "give each a port of its own") for setting, port in ports.items()])
     taken = [
         Problem(setting, port, f"another process listens there (is Necto up already?); set {setting} to a free port")
         for setting, port in ports.items()

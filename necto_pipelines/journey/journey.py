@@ -6,15 +6,17 @@ from decimal import Decimal
 from importlib import resources
 
 from necto_pipelines.clock import SandboxClock
-from necto_pipelines.failures import PermanentFailure
+from necto_pipelines.failures import InvalidInput, PermanentFailure, Problem
 from necto_pipelines.journey.drivers import Driver
 from necto_pipelines.journey.steps import Steps
 from necto_pipelines.model.invoice import Invoice
 from necto_pipelines.model.money import plain
 from necto_pipelines.model.order import Order, OrderRequest
-from necto_pipelines.model.state import OrderState
+from necto_pipelines.model.state import PENDING_ORDERS, OrderState
+from necto_pipelines.procurement.order_document import read_order
 from necto_pipelines.procurement.runtime import Runtime, service
-from necto_pipelines.procurement.submission import read_order, submit
+from necto_pipelines.procurement.submission import submit
+from necto_pipelines.settings import Settings
 
 SPEED = 10.0
 """how much faster than real time the sandbox runs during the journey: bids come in seconds, not in half a minute"""
@@ -35,6 +37,15 @@ def demonstration_order() -> OrderRequest:
     return read_order(resources.files("necto_pipelines.journey").joinpath("order.yaml").read_text())
 
 
+def require_sandbox(settings: Settings) -> None:
+    """InvalidInput when a network is live: the demonstration moves simulated time and would leave a real lease open."""
+    if settings.akash_mode != "sandbox":
+        allowed = (
+            "the demonstration order is for the sandbox only: unset it, or use `necto order submit` for a real one"
+        )
+        raise InvalidInput([Problem("NECTO_AKASH_MODE", settings.akash_mode, allowed)])
+
+
 def start_clock(clock: SandboxClock, hours: Decimal) -> None:
     """Begin simulated time as far back as the journey lasts, so that it ends about now and not in the future.
 
@@ -46,14 +57,11 @@ def start_clock(clock: SandboxClock, hours: Decimal) -> None:
 
 
 def carry_order(runtime: Runtime, driver: Driver, clock: SandboxClock, steps: Steps) -> Carried:
-    """Submit the demonstration order and see it through to its invoice."""
+    """Submit the demonstration order, or take up one that was interrupted, and see it through to its invoice."""
     request = demonstration_order()
-    actor = service("demonstration")
     clock.set_speed(SPEED)
     with steps.step("Submit an order") as note:
-        with runtime.books.change(actor) as change:
-            change.set_budget(request.cost_centre, BUDGET_USD)
-        order = submit(runtime.books, request, actor)
+        order = _interrupted(runtime, request) or _submitted(runtime, request)
         need = request.requirement
         note(f"{request.name}: {need.gpu.model} for {need.hours} h, at most ${request.budget_usd:.2f}")
     with steps.step("Route, pay, place, confirm") as note:
@@ -63,7 +71,8 @@ def carry_order(runtime: Runtime, driver: Driver, clock: SandboxClock, steps: St
         lease = runtime.books.leases(order_id=order.id)[-1]
         note(f"{lease.gpu_key} at {lease.provider_name} ({lease.country}), ${lease.usd_per_hour:.4f}/h")
     with steps.step(f"The job runs {request.requirement.hours} h") as note:
-        clock.advance(float(request.requirement.hours) * 3600)
+        if lease.ends_at and (left := (lease.ends_at - clock.now()).total_seconds()) > 0:
+            clock.advance(left)
         note("the sandbox clock was moved forward: simulated time")
     with steps.step("Close and settle") as note:
         order = driver.until(runtime, order.id, {OrderState.COMPLETED, OrderState.FAILED}, 180)
@@ -79,7 +88,23 @@ def carry_order(runtime: Runtime, driver: Driver, clock: SandboxClock, steps: St
         driver.run("bill_month", partition=month)
         invoice = next(i for i in runtime.books.invoices(month=month) if any(x.order_id == order.id for x in i.lines))
         note(f"{invoice.number}: ${invoice.total_usd} in {len(invoice.lines)} lines")
+    with steps.step("Refresh every asset again") as note:
+        driver.run("refresh_all")
+        note("time has moved on: the next order finds fresh offers")
     return Carried(order, invoice, verify_trail(runtime, steps))
+
+
+def _interrupted(runtime: Runtime, request: OrderRequest) -> Order | None:
+    """A demonstration that somebody stopped half-way: it is gone on with, for what it placed goes on costing."""
+    open_orders = runtime.books.orders(states=[*PENDING_ORDERS, OrderState.ACTIVE])
+    return next((order for order in open_orders if order.request == request), None)
+
+
+def _submitted(runtime: Runtime, request: OrderRequest) -> Order:
+    actor = service("demonstration")
+    with runtime.books.change(actor) as change:
+        change.set_budget(request.cost_centre, BUDGET_USD)
+    return submit(runtime.books, request, actor)
 
 
 def verify_trail(runtime: Runtime, steps: Steps) -> bool:

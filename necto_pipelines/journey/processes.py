@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,13 +42,14 @@ class Servers:
                 raise Unavailable(f"{name} ended with code {code}; the end of {log}:\n{last}")
 
     def stop(self, grace_s: float = 20.0) -> None:
-        """Ask all to stop, last started first, and end whatever has not after `grace_s`."""
+        """Ask all to stop, last started first, and end whatever has not after `grace_s` for all of them together."""
         for process in reversed(self._running.values()):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + grace_s
         for process in reversed(self._running.values()):
             try:
-                process.wait(grace_s)
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

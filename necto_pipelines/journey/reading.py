@@ -12,4 +12,4 @@ def read_asset(settings: Settings, asset: str) -> Snapshot:
     """The asset with the pin of its bytes; Unavailable when it was never materialized (`necto refresh` does that)."""
     home = prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
-        return latest_snapshot(instance, Warehouse(home / "warehouse"), asset)
+        return latest_snapshot(instance, Warehouse(settings.warehouse_url or home / "warehouse"), asset)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 
 Note = Callable[[str], None]
 
@@ -25,8 +26,8 @@ class Steps:
 
             def note(text: str) -> None:
                 nonlocal noted
-                noted = text
-                status.update(f"{title} … [dim]{text}[/dim]")
+                noted = escape(text)
+                status.update(f"{title} … [dim]{noted}[/dim]")
 
             try:
                 yield note

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -130,8 +131,8 @@ def _choice(runtime: Runtime, carried: Carried) -> Panel:
         if (price := decision.clouds_usd_per_gpu_hour.get(key))
     )
     lines = [
-        f"Order     [bold]{order.request.name}[/bold]  {order.id}  {order.state}",
-        f"Lease     [bold]{lease.provider_name}[/bold] ({lease.country}) on {lease.network}: "
+        f"Order     [bold]{escape(order.request.name)}[/bold]  {order.id}  {order.state}",
+        f"Lease     [bold]{escape(lease.provider_name)}[/bold] ({lease.country}) on {lease.network}: "
         f"{lease.gpu_count} × {lease.gpu_key} at ${per_gpu:.4f} per GPU-hour (binding bid)",
         f"          {lease.provider}",
         f"Why       cheapest binding bid of {len(decision.ranked)} compliant providers; {len(refused)} offers refused:",

@@ -7,13 +7,20 @@ from pathlib import Path
 from types import FrameType
 
 import dagster as dg
-import yaml
 from rich.console import Console
 
 from necto_pipelines.failures import Unavailable
+from necto_pipelines.journey.dagster_servers import start_engine, start_webserver
 from necto_pipelines.journey.drivers import ThroughDaemon
-from necto_pipelines.journey.home import await_sandbox, prepare_home, require_free_ports
-from necto_pipelines.journey.journey import Carried, carry_order, demonstration_order, start_clock, verify_trail
+from necto_pipelines.journey.home import await_sandbox, prepare_home, require_free_ports, sole_use
+from necto_pipelines.journey.journey import (
+    Carried,
+    carry_order,
+    demonstration_order,
+    require_sandbox,
+    start_clock,
+    verify_trail,
+)
 from necto_pipelines.journey.processes import Servers
 from necto_pipelines.journey.steps import Steps
 from necto_pipelines.journey.summary import facts, show
@@ -24,17 +31,22 @@ from necto_pipelines.settings import Settings
 
 def run_up(settings: Settings, console: Console) -> None:
     """Serve until interrupted. A home that carried its first order before is taken up where it was left."""
+    require_sandbox(settings)
     ports = {"NECTO_WEBSERVER_PORT": settings.webserver_port, "NECTO_SANDBOX_PORT": settings.sandbox_port}
     require_free_ports(ports)
     home = prepare_home(settings)
     settings = settings.model_copy(update={"home": home})
     steps, clock = Steps(console), settings.sandbox_clock()
-    start_clock(clock, demonstration_order().requirement.hours)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     servers = Servers(home / "logs")
     address = f"http://127.0.0.1:{settings.webserver_port}"
-    with tempfile.TemporaryDirectory(prefix="necto-") as sockets, dg.DagsterInstance.get() as instance:
+    with (
+        sole_use(home),
+        tempfile.TemporaryDirectory(prefix="necto-") as sockets,
+        dg.DagsterInstance.get() as instance,
+    ):
+        start_clock(clock, demonstration_order().requirement.hours)
         runtime = Runtime.open(settings)
         driver = ThroughDaemon(instance, address)
         try:
@@ -43,7 +55,7 @@ def run_up(settings: Settings, console: Console) -> None:
                 await_sandbox(settings)
                 note(f"simulated Akash, prices and payment rail at {settings.sandbox_url}")
             with steps.step("Start Dagster") as note:
-                _start_dagster(servers, settings, Path(sockets), home)
+                start_webserver(servers, start_engine(servers, instance, home, Path(sockets)), settings.webserver_port)
                 _await(driver, servers)
                 note(f"code server, daemon and web server at {address}")
             with steps.step("Refresh every asset") as note:
@@ -65,31 +77,11 @@ def run_up(settings: Settings, console: Console) -> None:
         except KeyboardInterrupt:
             console.print("Stopping …")
         finally:
+            # Whoever presses Ctrl-C twice must not leave servers behind: stopping has a time limit of its own.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             runtime.close()
             servers.stop()
-
-
-def _start_dagster(servers: Servers, settings: Settings, sockets: Path, home: Path) -> None:
-    socket, workspace = str(sockets / "code.sock"), home / "workspace.yaml"
-    location = {"grpc_server": {"socket": socket, "location_name": "necto"}}
-    workspace.write_text(yaml.safe_dump({"load_from": [location]}))
-    servers.start(
-        "code-server", "dagster", "code-server", "start", "-m", "necto_pipelines.definitions", "--socket", socket
-    )
-    _await_socket(Path(socket), servers)
-    servers.start("daemon", "dagster._daemon", "run", "-w", str(workspace))
-    port = str(settings.webserver_port)
-    # Anyone who reaches Dagster's own web server may change history: it listens on this machine only.
-    servers.start("webserver", "dagster_webserver", "-w", str(workspace), "-h", "127.0.0.1", "-p", port)
-
-
-def _await_socket(socket: Path, servers: Servers, timeout_s: float = 120) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not socket.exists():
-        servers.check()
-        if time.monotonic() > deadline:
-            raise Unavailable(f"the code server did not start within {timeout_s:g} s; see {servers.logs}")
-        time.sleep(0.1)
 
 
 def _await(driver: ThroughDaemon, servers: Servers, timeout_s: float = 180) -> None:

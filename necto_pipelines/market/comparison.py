@@ -69,8 +69,8 @@ def _first_by(table: Table, frame: pd.DataFrame, keys: tuple[str, ...], order: t
 
 
 def _akt_usd(tokens: pd.DataFrame) -> Decimal | None:
-    """The newest AKT price in the table, None when there is none."""
+    """What the sources agree AKT is worth, else the newest price that counts; None when there is none."""
     rows: list[dict[str, Any]] = TOKEN_PRICES.arrow(tokens).to_pylist()
-    akt = [row for row in rows if row["token"] == AKT]
-    newest = max(akt, key=lambda row: row["published_at"], default=None)
-    return newest["usd"] if newest else None
+    akt = [row for row in rows if row["token"] == AKT and row["used"] is not False]
+    best = max(akt, key=lambda row: (row["consensus"] is True, row["published_at"]), default=None)
+    return best["usd"] if best else None

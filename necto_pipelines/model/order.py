@@ -70,7 +70,7 @@ class Policy(BaseModel):
     countries: tuple[Country, ...] = ()
     """empty means every country that is not embargoed"""
     auditors: tuple[str, ...] = ()
-    """addresses whose signature counts; empty means the auditors known to Necto"""
+    """of the auditors the house trusts only these; empty means all of them"""
     required_attributes: tuple[str, ...] = ("location-region",)
     """attribute keys that an auditor must have signed"""
     max_evidence_age_hours: ExactDecimal = Field(default=Decimal(24), gt=0, le=8784, decimal_places=6)

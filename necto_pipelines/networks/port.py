@@ -77,6 +77,8 @@ class Network(Protocol):
 
     name: str
     mode: SourceMode
+    paid_in: str
+    """`ACT` when a deposit must be minted before placing, `USD` when an account there is charged"""
 
     def offers(self) -> Listing[Offer]:
         """Everything purchasable now."""

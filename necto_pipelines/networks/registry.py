@@ -1,31 +1,37 @@
-"""Which networks exist: one line each. What a network does belongs to its folder."""
+"""Which networks exist: one line each. How a network is opened, and what it does, belongs to its folder."""
 
-from typing import Final
+from importlib import import_module
+from typing import cast
 
-from pydantic import SecretStr
-
+from necto_pipelines.failures import InvalidInput, Problem
 from necto_pipelines.model.clock import Clock
-from necto_pipelines.model.offer import SourceMode
-from necto_pipelines.networks.akash.adapter import LIVE_URL as AKASH_LIVE_URL
-from necto_pipelines.networks.akash.adapter import AkashNetwork
+from necto_pipelines.networks.akash.opening import open_akash
 from necto_pipelines.networks.port import Network
+from necto_pipelines.networks.render.opening import open_dispersed
 from necto_pipelines.settings import Settings
-
-SANDBOX_API_KEY: Final = SecretStr("ac.sk.sandbox." + "0" * 64)
-"""opens nothing but the sandbox's own account"""
 
 
 def open_networks(settings: Settings, clock: Clock) -> dict[str, Network]:
-    """The networks that are set up, by name; nothing is called yet."""
-    return {"akash": _akash(settings, clock)}
+    """The networks that are set up, by name; nothing is called yet.
+
+    After ours come those of NECTO_EXTRA_NETWORKS. InvalidInput when one cannot be imported or has a name twice.
+    """
+    networks: dict[str, Network] = {
+        "akash": open_akash(settings, clock),
+        "render": open_dispersed(settings, clock),
+    }
+    for place in settings.extra_networks:
+        network = _open_extra(place, settings, clock)
+        if network.name in networks:
+            raise InvalidInput([Problem("NECTO_EXTRA_NETWORKS", place, f"there is a network {network.name!r} already")])
+        networks[network.name] = network
+    return networks
 
 
-def _akash(settings: Settings, clock: Clock) -> AkashNetwork:
-    sandbox = settings.akash_mode == "sandbox"
-    return AkashNetwork(
-        base_url=settings.akash_api_url or (f"{settings.sandbox_url}/akash" if sandbox else AKASH_LIVE_URL),
-        api_key=settings.akash_api_key or (SANDBOX_API_KEY if sandbox else None),
-        mode=SourceMode(settings.akash_mode),
-        clock=clock,
-        timeout_s=settings.request_timeout_s,
-    )
+def _open_extra(place: str, settings: Settings, clock: Clock) -> Network:
+    module, _, function = place.partition(":")
+    try:
+        return cast(Network, getattr(import_module(module), function)(settings, clock))
+    except (ImportError, AttributeError, ValueError) as error:
+        allowed = f"name an importable `module:function` that takes (settings, clock); {error}"
+        raise InvalidInput([Problem("NECTO_EXTRA_NETWORKS", place, allowed)]) from error

@@ -67,10 +67,15 @@ def hold(runtime: Runtime, order: Order, actor: Actor) -> None:
 def fund(runtime: Runtime, order: Order, actor: Actor) -> None:
     """Convert USDC -> AKT -> ACT until the deposit is covered, then mark the held order funded.
 
+    A network that charges an account in dollars needs no conversion.
+
     What was converted for this order before (an earlier attempt) counts. A stale or missing token price, or USDC off
     its peg, raises `Stale`: nothing is paid, and the order waits with that reason.
     """
-    needed = to_micro(ceiling_of(order, choice_of(runtime, order)[1].usd_per_gpu_hour).deposit_usd)
+    chosen = choice_of(runtime, order)[1]
+    needed = to_micro(ceiling_of(order, chosen.usd_per_gpu_hour).deposit_usd)
+    if runtime.networks[chosen.network].paid_in != "ACT":
+        needed = 0
     made = runtime.books.conversions(order.id)
     short = needed - sum(c.to_units for c in made if c.to_asset == "ACT")
     if short > 0:

@@ -28,12 +28,14 @@ def issue_month(runtime: Runtime, month: str, actor: Actor | None = None) -> lis
     """Invoice every tenant's charges of `month` (YYYY-MM) that stand on no invoice yet, and write the files.
 
     Charges arise when a lease is settled, so a month may be invoiced before it ends; what settles later goes onto a
-    further invoice. Calling it again issues nothing new. Returns all invoices of the month, oldest first.
+    further invoice. Calling it again issues nothing new. Returns all invoices of the month, oldest first, under a
+    signed checkpoint.
     """
     actor = actor or service("billing")
     for tenant in sorted({charge.tenant for charge in runtime.books.charges(month=month, invoiced=False)}):
         with runtime.books.change(actor) as change:
             change.issue_invoice(tenant, month, partial(_build, runtime, tenant, month))
+    runtime.books.sign()
     invoices = runtime.books.invoices(month=month)
     for invoice in invoices:
         write_files(runtime, invoice)

@@ -23,6 +23,10 @@ from necto_pipelines.procurement.settling import close_lease
 
 IN_FLIGHT: Final = timedelta(minutes=2)
 """a create that is not listed yet may still arrive this long after it was sent: time-outs of both sides together"""
+SOLD_OUT: Final = "no_offer"
+"""refusal of a create whose machine was sold meanwhile: the order is routed anew"""
+BID_LOST: Final = frozenset({"bid_not_open", "price_cap", "wrong_region", "price_unknown"})
+"""refusals that lose one bid and not the order: it was withdrawn, or another machine was given than was bid"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,15 @@ def place(runtime: Runtime, order: Order, actor: Actor) -> Lease | None:
     standing = _standing_lease(runtime, plan)
     if standing and standing.state is LeaseState.ACTIVE:
         return standing
-    deployment = _deploy(runtime, plan)
+    try:
+        deployment = _deploy(runtime, plan)
+    except Refused as refusal:
+        if refusal.code != SOLD_OUT:
+            raise
+        with runtime.books.change(actor) as change:
+            change.end_effect(plan.deployment_key, EffectState.FAILED, {"code": refusal.code})
+        _wait_for_another(runtime, order, f"{SOLD_OUT}: {refusal}", actor)
+        return None
     if deployment is None:
         _wait_for_another(runtime, order, "deployment_gone: the network has closed the deployment", actor)
         return None
@@ -231,12 +243,12 @@ def _accept(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -> 
 
 
 def _ask(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid, lease: Lease) -> Lease | None:
-    """Ask the network for the lease and make it active; None when the bid was withdrawn meanwhile."""
+    """Ask the network for the lease and make it active; None when the bid is lost (`BID_LOST`)."""
     try:
         status = plan.network.lease(deployment, bid)
     except Refused as refusal:
         _fail_lease(runtime, plan, lease, refusal.code, str(refusal))
-        if refusal.code == "bid_not_open":
+        if refusal.code in BID_LOST:
             return None
         raise
     return _activate(runtime, plan, lease, status)

@@ -4,7 +4,16 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from necto_pipelines.books.books import Actor
-from necto_pipelines.failures import IllegalTransition, NectoError, PermanentFailure, Stale, TransientFailure
+from necto_pipelines.failures import (
+    IllegalTransition,
+    NectoError,
+    PermanentFailure,
+    Refused,
+    Stale,
+    TransientFailure,
+    Unavailable,
+    Unknown,
+)
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import ORDER_STEPS, PENDING_ORDERS, LeaseState, OrderState
 from necto_pipelines.procurement.deciding import retry_at
@@ -85,8 +94,5 @@ def _placed(order: Order) -> bool:
 
 def _word(failure: NectoError) -> str:
     """The kind of failure in one word, the first thing an operator reads."""
-    if isinstance(failure, Stale):
-        return "stale"
-    return {"Unavailable": "unavailable", "Unknown": "outcome_unknown", "Refused": "refused"}.get(
-        type(failure).__name__, "failed"
-    )
+    kinds = {Stale: "stale", Unavailable: "unavailable", Unknown: "outcome_unknown", Refused: "refused"}
+    return next((word for kind, word in kinds.items() if isinstance(failure, kind)), "failed")

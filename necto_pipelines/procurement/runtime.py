@@ -1,13 +1,14 @@
 """Everything a use case needs, opened once from the settings and passed along."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from necto_pipelines.books.books import Actor, Books
+from necto_pipelines.market.clouds.port import CloudSource
 from necto_pipelines.market.oracles import PriceOracle
 from necto_pipelines.market.rails import Rail
-from necto_pipelines.market.registry import open_oracle, open_rail
+from necto_pipelines.market.registry import open_cloud_sources, open_oracle, open_rail
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.model.order import Policy
 from necto_pipelines.networks.port import Network
@@ -27,6 +28,7 @@ class Runtime:
     networks: Mapping[str, Network]
     oracle: PriceOracle
     rail: Rail
+    clouds: Sequence[CloudSource] = ()
     house_policy: Policy = field(default_factory=Policy)
 
     @classmethod
@@ -40,10 +42,11 @@ class Runtime:
             settings=settings,
             clock=clock,
             books=open_books(settings, clock),
-            warehouse=Warehouse(settings.home / "warehouse"),
+            warehouse=Warehouse(settings.warehouse_url or settings.home / "warehouse"),
             networks=open_networks(settings, clock),
             oracle=open_oracle(settings, clock),
             rail=open_rail(settings, clock),
+            clouds=open_cloud_sources(settings, clock),
         )
 
     def close(self) -> None:

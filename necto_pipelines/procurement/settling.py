@@ -23,10 +23,11 @@ def settle(runtime: Runtime, lease: Lease, actor: Actor, *, reason: str = "hours
     """Close a lease whose work is done, charge it, and complete its order. Safe to call again after a crash."""
     closed = close_lease(runtime, lease, reason, actor)
     order = runtime.books.order(lease.order_id)
-    if order.state is OrderState.ACTIVE:
+    if order.state in (OrderState.ACTIVE, OrderState.FAILED):
         with runtime.books.change(actor) as change:
             give_back(runtime.books, change, order.id)
-            change.move_order(order.id, OrderState.COMPLETED)
+            if order.state is OrderState.ACTIVE:
+                change.move_order(order.id, OrderState.COMPLETED)
     return closed
 
 

@@ -3,6 +3,7 @@
 from necto_pipelines.books.books import Actor, Books
 from necto_pipelines.model.order import Order, OrderRequest
 from necto_pipelines.model.state import OrderState
+from necto_pipelines.procurement.ending import give_back
 
 
 def submit(books: Books, request: OrderRequest, actor: Actor) -> Order:
@@ -12,10 +13,8 @@ def submit(books: Books, request: OrderRequest, actor: Actor) -> Order:
 
 
 def cancel(books: Books, order_id: str, actor: Actor) -> Order:
-    """Cancel an order that is not placed yet, and give its held money back. IllegalTransition once it is placed."""
-    hold = books.hold(order_id)
+    """Cancel an order that is not placed yet, and give back what it holds. IllegalTransition once it is placed."""
     with books.change(actor) as change:
         order = change.move_order(order_id, OrderState.CANCELLED, reason="cancelled by its requester")
-        if hold and hold.state == "held":
-            change.release_hold(order_id)
+        give_back(books, change, order_id)
     return order

@@ -122,7 +122,7 @@ class _Walker:
         return Hop("raw answer", what, {"sha256": sha256, "bytes": size}, proved=kept)
 
     def hop(self, kind: str, table: str, key: str, facts: dict[str, str], hops: tuple[Hop, ...]) -> Hop:
-        """A hop whose row is named by a leaf: the newest such leaf is proved against a signed checkpoint."""
+        """A hop whose row is named by a leaf: the row is as the newest such leaf left it, and that leaf is proved."""
         if (table, key) not in self._leaves:
             self._leaves[table, key] = self._prove(table, key)
         index, proved = self._leaves[table, key]
@@ -138,7 +138,7 @@ class _Walker:
             verify_tlog_proof(tlog_proof(index, hashes, note), leaf, Verifier.from_vkey(self.runtime.books.vkey))
         except AuditBroken:
             return index, False
-        return index, True
+        return index, self.runtime.books.stands_as_logged(table, key)
 
 
 def _invoice_facts(invoice: Invoice) -> dict[str, str]:

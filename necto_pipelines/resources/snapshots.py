@@ -90,10 +90,11 @@ def newest_usable(instance: dg.DagsterInstance, asset: str, partition: str | Non
     """The newest materialization; of a guarded asset, the newest whose bytes passed. `Unavailable` if none."""
     guard = GUARDS.get(asset)
     verdicts = _verdicts(instance, asset, guard) if guard else {}
+    reason = "it has not been materialized yet"
     for found in materializations(instance, asset, partition, limit=_LOOK_BACK if guard else 1):
         if guard is None or verdicts.get(found.sha256):
             return found
-    reason = f"nothing has passed its check {guard} lately" if guard else "it has not been materialized yet"
+        reason = f"nothing has passed its check {guard} lately"
     raise Unavailable(f"{pin_name(asset, partition)} cannot be read: {reason}")
 
 

@@ -40,7 +40,7 @@ def admin_routes(world: World) -> list[Route]:
         if "frozen" in body:
             world.feed.freeze(now if field(body, ("frozen",), bool) else None)
         if "token" in body:
-            world.feed.fix(field(body, ("token",), str), _usd(body.get("usd")))
+            world.feed.fix(field(body, ("token",), str), usd_or_none(body.get("usd")))
         world.save()
         shown = {token: plain(world.feed.usd(token, now)) for token in TOKENS}
         return answer({"usd": shown, "last_updated_at": rfc3339(world.feed.updated_at(now))})
@@ -91,7 +91,8 @@ def _fault(body: dict[str, Any]) -> Fault:
     return fault
 
 
-def _usd(value: Any) -> Decimal | None:
+def usd_or_none(value: Any) -> Decimal | None:
+    """A price from a request's body; `ApiError` 400 when it is no number."""
     if value is None:
         return None
     try:

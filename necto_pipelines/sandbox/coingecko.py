@@ -29,11 +29,12 @@ def coingecko_routes(world: World) -> list[Route]:
         prices = {}
         for coin in query.get("ids", "").split(","):
             token = world.feed.token_of(coin)
-            if token is None:
+            usd = world.feed.quote("coingecko", token, now) if token else None
+            if usd is None:
                 continue
             row: dict[str, float | int | None] = {}
             if "usd" in query["vs_currencies"].split(","):
-                row["usd"] = float(world.feed.usd(token, now))
+                row["usd"] = float(usd)
                 row |= {name: None for asked, name in _EXTRAS.items() if query.get(asked) == "true"}
             if with_time:
                 row["last_updated_at"] = int(world.feed.updated_at(now).timestamp())

@@ -11,11 +11,13 @@ from necto_pipelines.model.clock import Clock
 from necto_pipelines.sandbox.addresses import address_of
 from necto_pipelines.sandbox.blocks import BlockClock
 from necto_pipelines.sandbox.chain import STARTING_CREDIT, Chain
+from necto_pipelines.sandbox.dispersed import Dispersed, DispersedState
 from necto_pipelines.sandbox.faults import Faults
 from necto_pipelines.sandbox.feed import Feed, FeedState
 from necto_pipelines.sandbox.fleet import Fleet, Overrides
 from necto_pipelines.sandbox.rail import Rail, RailState
 from necto_pipelines.sandbox.records import ChainState
+from necto_pipelines.sandbox.render_jobs import RenderJobsState, RenderPortal
 
 
 class WorldState(BaseModel):
@@ -26,6 +28,8 @@ class WorldState(BaseModel):
     chain: ChainState
     feed: FeedState = Field(default_factory=FeedState)
     rail: RailState = Field(default_factory=RailState)
+    dispersed: DispersedState = Field(default_factory=DispersedState)
+    render_jobs: RenderJobsState = Field(default_factory=RenderJobsState)
     overrides: Overrides = Field(default_factory=Overrides)
 
 
@@ -44,6 +48,8 @@ class World:
         self.chain = Chain(seed, self.fleet, self.blocks, self._state.chain)
         self.feed = Feed(seed, self._state.feed)
         self.rail = Rail(seed, self.feed, self._state.rail)
+        self.dispersed = Dispersed(seed, self._state.dispersed)
+        self.render_portal = RenderPortal(seed, self._state.render_jobs)
         self.faults = Faults()
 
     def now(self) -> datetime:

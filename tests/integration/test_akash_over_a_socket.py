@@ -14,8 +14,8 @@ from necto_pipelines.model.clock import FrozenClock
 from necto_pipelines.model.offer import SourceMode
 from necto_pipelines.model.order import GpuNeed, Requirement
 from necto_pipelines.networks.akash.adapter import AkashNetwork
+from necto_pipelines.networks.akash.opening import SANDBOX_API_KEY
 from necto_pipelines.networks.port import Bid, Deployment, Placement
-from necto_pipelines.networks.registry import SANDBOX_API_KEY
 
 pytestmark = pytest.mark.integration
 HOUR_S = 3600

@@ -47,7 +47,12 @@ def instance(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagster
 def test_everything_refreshes_from_the_sandbox_and_every_check_passes(home: Path, instance: dg.DagsterInstance) -> None:
     result = build_definitions().get_repository_def().get_job("refresh_all").execute_in_process(instance=instance)
     verdicts = {verdict.check_name: verdict.passed for verdict in result.get_asset_check_evaluations()}
-    assert verdicts == {"catalog_expectations": True, "compliance_fails_closed": True, "savings_recomputed": True}
+    assert verdicts == {
+        "source_answered": True,
+        "catalog_expectations": True,
+        "compliance_fails_closed": True,
+        "savings_recomputed": True,
+    }
 
     warehouse = Warehouse(home / "warehouse")
     comparison = latest_snapshot(instance, warehouse, "price_comparison")

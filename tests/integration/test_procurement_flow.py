@@ -28,7 +28,7 @@ def test_an_order_becomes_a_lease_an_invoice_and_a_proof(world: World) -> None:
     assert order.state is OrderState.ACTIVE, order.reason
     (lease,) = world.runtime.books.leases()
     assert lease.state is LeaseState.ACTIVE
-    assert lease.usd_per_hour <= Decimal("25") / 4
+    assert lease.usd_per_hour <= Decimal(25) / 4
     world.clock.advance(4 * 3600)
     assert [due.id for due in due_leases(world.runtime, world.clock.now())] == [lease.id]
     closed = settle(world.runtime, lease, ACTOR)

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from necto_pipelines.market.clouds.reference import ReferencePrices
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.clock import FrozenClock
 from necto_pipelines.model.gpu import Gpu
@@ -89,6 +90,7 @@ class FakeNetwork:
     listing: Listing[Offer]
     known: Listing[ProviderEvidence]
     mode: SourceMode = SourceMode.SANDBOX
+    paid_in: str = "USD"
 
     def offers(self) -> Listing[Offer]:
         return self.listing
@@ -128,6 +130,8 @@ class World:
 
     home: Path
     books: Any = None
+    others: dict[str, Any] = field(default_factory=dict)
+    """networks beside Akash"""
     clock: FrozenClock = field(default_factory=lambda: FrozenClock(datetime(2026, 11, 22, 12, tzinfo=UTC)))
 
     def __post_init__(self) -> None:
@@ -146,7 +150,8 @@ class World:
             clock=self.clock,
             books=self.books,
             warehouse=self.warehouse,
-            networks={"akash": self.network},
+            clouds=[ReferencePrices(cloud) for cloud in ("aws", "azure", "gcp")],
+            networks={"akash": self.network, **self.others},
             oracle=self.oracle,
             rail=None,
         )

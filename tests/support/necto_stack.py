@@ -89,13 +89,19 @@ class Stack:
         return found
 
     def fault(self, method: str, path_prefix: str, action: str, **more: Any) -> None:
-        """Let the sandbox fail the next matching call."""
+        """Let the sandbox fail the next matching call, and no other."""
         body = {"method": method, "path_prefix": path_prefix, "action": action} | more
+        httpx.delete(f"{self.settings.sandbox_url}/sandbox/faults").raise_for_status()
         httpx.post(f"{self.settings.sandbox_url}/sandbox/faults", json=body).raise_for_status()
 
     def runs(self, job: str) -> list[dg.DagsterRun]:
         """Runs of a job, oldest first."""
         return list(self.instance.get_runs(dg.RunsFilter(job_name=job)))[::-1]
+
+    def is_over(self, run_id: str) -> dg.DagsterRunStatus | None:
+        """How a run ended; None while it has not."""
+        run = self.instance.get_run_by_id(run_id)
+        return run.status if run and run.is_finished else None
 
     def worker_of(self, run_id: str) -> int | None:
         """Process id of a run's worker, from the run's own log; None until it has one."""

@@ -18,7 +18,7 @@ from necto_pipelines.sandbox.server import HOST, make_server
 @contextmanager
 def running_sandbox(clock: Clock, *, seed: int = 7, state_path: Path | None = None) -> Iterator[str]:
     """Serve the sandbox in a thread; yields its address, for example `http://127.0.0.1:43211`, ready to be called."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else asyncio leaves Nagle on
     listener.bind((HOST, 0))
     listener.listen(128)
     port = listener.getsockname()[1]

@@ -26,7 +26,8 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 
 ASSETS = {
     "akash_offers": ("discovery", set()),
-    "provider_catalog": ("discovery", {"akash_offers"}),
+    "render_offers": ("discovery", set()),
+    "provider_catalog": ("discovery", {"akash_offers", "render_offers"}),
     "provider_evidence": ("discovery", set()),
     "cloud_prices": ("market", set()),
     "token_prices": ("market", set()),
@@ -37,7 +38,7 @@ ASSETS = {
     "invoices": ("billing", {"usage_charges", "leases"}),
 }
 JOBS = {
-    "refresh_catalog": {"akash_offers", "provider_evidence"},
+    "refresh_catalog": {"akash_offers", "render_offers", "provider_evidence"},
     "refresh_market": {"token_prices"},
     "refresh_clouds": {"cloud_prices"},
     "refresh_all": set(ASSETS) - {"usage_charges", "invoices"},
@@ -51,6 +52,8 @@ SCHEDULES = {
 }
 CHECKS = {
     "akash_offers:source_answered",
+    "render_offers:source_answered",
+    "cloud_prices:source_answered",
     "provider_evidence:source_answered",
     "token_prices:source_answered",
     "provider_catalog:catalog_expectations",
@@ -105,6 +108,7 @@ def test_an_asset_has_one_mechanism_only(defs: dg.Definitions, specs: dict[str, 
 def test_a_cadence_comes_with_a_freshness_policy(specs: dict[str, dg.AssetSpec]) -> None:
     assert {name for name, spec in specs.items() if spec.freshness_policy} == {
         "akash_offers",
+        "render_offers",
         "provider_catalog",
         "provider_evidence",
         "cloud_prices",

@@ -1,12 +1,13 @@
 """Akash through the Console API (managed wallet): the network port over HTTP.
 
 A deployment is referred to by its `dseq`. Calls that read public lists carry no key. What answers look like stands in
-`wire.py`, what they mean in `catalog.py` and `standing.py`, prices in `pricing.py` and the SDL in `sdl.py`.
+`wire.py`, what they mean in `catalog.py` and `standing.py`, prices in `pricing.py` and the SDL in `sdl.py`. Two
+second opinions may be set up: the chain on who is audited (`chain.py`), the providers on whether they are there and
+what they have free (`probe.py`).
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,14 +16,18 @@ from typing import Final
 import httpx
 from pydantic import SecretStr
 
-from necto_pipelines.failures import PermanentFailure, Refused, Unavailable, Unknown
+from necto_pipelines.failures import NectoError, PermanentFailure, Refused, Unavailable, Unknown
 from necto_pipelines.fetching import Fetcher, wrong_shape
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.model.money import cents_up
 from necto_pipelines.model.offer import Offer, ProviderEvidence, SourceMode
 from necto_pipelines.networks.akash import pricing, sdl
-from necto_pipelines.networks.akash.catalog import NETWORK, evidence_of, offers_of
+from necto_pipelines.networks.akash.attesting import attested, unattested
+from necto_pipelines.networks.akash.catalog import NETWORK, evidence_of, hosts_to_ask, offers_of
+from necto_pipelines.networks.akash.chain import ChainReader
+from necto_pipelines.networks.akash.probe import ProviderProbe
+from necto_pipelines.networks.akash.refusals import explained_refusals
 from necto_pipelines.networks.akash.standing import NATIVE_DENOM, current_lease, healthy, settled_uact, state_of
 from necto_pipelines.networks.akash.wire import (
     WireBid,
@@ -33,11 +38,10 @@ from necto_pipelines.networks.akash.wire import (
     WireCreatedAnswer,
     WireDeploymentsAnswer,
     WireStandingAnswer,
-    read_as,
     read_list,
-    read_rows,
 )
 from necto_pipelines.networks.port import Bid, Deployment, LeaseStatus, Placement
+from necto_pipelines.networks.reading import read_as, read_rows
 
 LIVE_URL: Final = "https://console-api.akash.network"
 AUDITOR: Final = "akash1365yvmc4s7awdyj3n2sav7xfx76adc6dnmlx63"
@@ -46,15 +50,13 @@ MEASURED_BLOCKS: Final = 10_000
 """about sixteen hours: far enough apart that the jitter of single blocks does not show"""
 MEASURE_AGAIN_S: Final = 600
 PAGE: Final = 100
-_BID_GONE: Final = ("bid not open", "order not open", "bid is no longer open")
-_CLOSED: Final = "deployment closed"
-_NOT_YET: Final = "cannot be settled yet"
 
 
 class AkashNetwork:
     """The Akash marketplace. Raises `Refused`, `Unavailable` or `Unknown`; safe to share between threads."""
 
     name: str = NETWORK
+    paid_in: str = "ACT"
 
     def __init__(
         self,
@@ -65,10 +67,13 @@ class AkashNetwork:
         clock: Clock,
         timeout_s: float = 30.0,
         attempts: int = 4,
+        chain: ChainReader | None = None,
+        probe: ProviderProbe | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
         self._clock = clock
+        self._chain, self._probe = chain, probe
         key = {"x-api-key": api_key.get_secret_value()} if api_key else {}
         self._public, self._account = (
             Fetcher(base_url, clock=clock, headers=headers, timeout_s=timeout_s, attempts=attempts, transport=transport)
@@ -79,15 +84,31 @@ class AkashNetwork:
         self._manifests: dict[str, str] = {}
 
     def offers(self) -> Listing[Offer]:
-        """Every provider and GPU model with free GPUs, at list prices; see `catalog.offers_of`."""
-        with _explained_refusals():
-            providers, prices = self._public.get("/v1/providers"), self._public.get("/v1/gpu-prices")
-        return offers_of(providers, prices, mode=self.mode)
+        """Every provider and GPU model with free GPUs, at list prices or the provider's own; see `catalog.offers_of`.
+
+        With a probe every provider is asked itself, and whoever does not answer is set aside.
+        """
+        with explained_refusals():
+            providers = self._public.get("/v1/providers")
+            prices = self._public.get("/v1/gpu-prices", {"debug": "true"})
+        findings = self._probe.ask(hosts_to_ask(providers)) if self._probe else {}
+        return offers_of(providers, prices, mode=self.mode, findings=findings)
 
     def evidence(self) -> Listing[ProviderEvidence]:
-        """State, place, uptime and signed attributes of every provider."""
-        with _explained_refusals():
-            return evidence_of(self._public.get("/v1/providers"))
+        """State, place, uptime and signed attributes of every provider.
+
+        With a chain reader it is the chain that says who signed what. While it cannot, the Console's word is taken,
+        and `quarantined` says so.
+        """
+        with explained_refusals():
+            listed = evidence_of(self._public.get("/v1/providers"))
+        if self._chain is None:
+            return listed
+        try:
+            register = self._chain.register()
+        except NectoError as error:
+            return unattested(listed, error)
+        return attested(listed, register)
 
     def content_hash(self, placement: Placement) -> str:
         """The manifest's hash. Prices are no part of a manifest: the hash depends on the placement alone.
@@ -105,7 +126,7 @@ class AkashNetwork:
         text = sdl.sdl_of(placement, auditor=AUDITOR, block_seconds=self._block_time().seconds)
         # JSON has no decimals: a float of whole cents is written with exactly those cents.
         body = {"data": {"sdl": text, "deposit": float(cents_up(placement.deposit_usd))}}
-        with _explained_refusals():
+        with explained_refusals():
             answer = self._account.change_once("POST", "/v1/deployments", body)
         try:
             created = read_as(answer, WireCreatedAnswer).data
@@ -127,7 +148,7 @@ class AkashNetwork:
         found: dict[str, Deployment] = {}
         skip, more = 0, True
         while more:
-            with _explained_refusals():
+            with explained_refusals():
                 answer = self._account.get("/v1/deployments", {"skip": str(skip), "limit": str(PAGE)})
             page = read_as(answer, WireDeploymentsAnswer).data
             for row in page.deployments:
@@ -142,9 +163,9 @@ class AkashNetwork:
     def bids(self, deployment: Deployment) -> Listing[Bid]:
         """Open bids for the whole deployment, good for five minutes, in the network's order. With them come the raw
         answers: first that of the bids, then those that the block time was measured from."""
-        with _explained_refusals():
+        with explained_refusals():
             answer = self._account.get("/v1/bids", {"dseq": deployment.ref})
-        rows, quarantined = read_rows(answer, read_as(answer, WireBids).data, WireBidRow)
+        rows, quarantined = read_rows(answer, read_as(answer, WireBids).data, WireBidRow, named_by=())
         bids = [row.bid for row in rows if row.bid.state == "open"]
         payable = [bid for bid in bids if bid.price.denom == NATIVE_DENOM]
         quarantined += [
@@ -168,7 +189,7 @@ class AkashNetwork:
         dseq, gseq, oseq, provider = bid.ref.split("/")
         wanted = {"dseq": dseq, "gseq": int(gseq), "oseq": int(oseq), "provider": provider}
         try:
-            with _explained_refusals():
+            with explained_refusals():
                 answer = self._account.put_again("POST", "/v1/leases", {"manifest": manifest, "leases": [wanted]})
         except Refused as error:
             if error.code != "bid_not_open":
@@ -182,13 +203,13 @@ class AkashNetwork:
 
     def status(self, ref: str) -> LeaseStatus:
         """The lease as chain and provider show it. Times are None until the network's index holds their block."""
-        with _explained_refusals():
+        with explained_refusals():
             return self._status(self._account.get(f"/v1/deployments/{ref}"))
 
     def close(self, ref: str) -> LeaseStatus:
         """Close the deployment, which settles its escrow and gives back the rest."""
         try:
-            with _explained_refusals():
+            with explained_refusals():
                 self._account.put_again("DELETE", f"/v1/deployments/{ref}")
         except Refused as error:
             if error.code != "deployment_closed":
@@ -199,6 +220,8 @@ class AkashNetwork:
         """Give back the connections."""
         self._public.close()
         self._account.close()
+        if self._chain:
+            self._chain.close_connections()
 
     def _status(self, answer: RawAnswer) -> LeaseStatus:
         standing = read_as(answer, WireStandingAnswer).data
@@ -233,9 +256,10 @@ class AkashNetwork:
         """Seconds per block, measured between the newest block and one far behind it, at most ten minutes ago."""
         now = self._clock.now()
         if self._measured is None or now - self._measured.at > timedelta(seconds=MEASURE_AGAIN_S):
-            with _explained_refusals():
+            with explained_refusals():
                 latest = self._public.get("/v1/blocks", {"limit": "1"})
-                newest = max(read_rows(latest, read_list(latest), WireBlock)[0], key=lambda b: b.height, default=None)
+                blocks, _ = read_rows(latest, read_list(latest), WireBlock, named_by=())
+                newest = max(blocks, key=lambda block: block.height, default=None)
                 if newest is None:
                     raise wrong_shape(latest, ValueError("no block"))
                 answer = self._public.get(f"/v1/blocks/{max(1, newest.height - MEASURED_BLOCKS)}")
@@ -277,22 +301,3 @@ def _manifest(created: WireCreated, answer: RawAnswer) -> list[dict[str, object]
     except ValueError as error:
         raise wrong_shape(answer, error) from error
     return manifest
-
-
-@contextmanager
-def _explained_refusals() -> Iterator[None]:
-    """Give the API's refusals the words that callers act on; sources: the chain-error service of the Console API."""
-    try:
-        yield
-    except Refused as error:
-        text = str(error).lower()
-        if error.code in {"unauthorized", "401"}:
-            hint = "set NECTO_AKASH_API_KEY to a valid API key of the Akash Console"
-            raise Refused(f"{error}; {hint}", code="unauthorized") from error
-        if any(clue in text for clue in _BID_GONE):
-            raise Refused(str(error), code="bid_not_open") from error
-        if _CLOSED in text:
-            raise Refused(str(error), code="deployment_closed") from error
-        if _NOT_YET in text:
-            raise Unavailable(str(error)) from error
-        raise

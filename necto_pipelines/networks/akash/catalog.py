@@ -1,81 +1,121 @@
-"""Providers and list prices of the Console API as offers and evidence. Pure: bytes in, rows out; nothing is decided.
+"""Providers and prices of the Console API as offers and evidence. Pure: bytes in, rows out; nothing is decided.
 
 What cannot be told as an offer is set aside with its reason: a GPU without a name in our vocabulary or without a
-price, and a provider that does not say what it has free. Providers that are offline or outdated are told like any
-other: compliance decides.
+price, and a provider that does not say what it has free or does not answer when asked. Providers that are listed as
+offline or outdated are told like any other: compliance decides.
 """
 
 import re
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from necto_pipelines.fetching import wrong_shape
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.gpu import Gpu, normalise_gpu
-from necto_pipelines.model.offer import Offer, PriceBasis, ProviderEvidence, SourceMode
+from necto_pipelines.model.offer import Offer, ProviderEvidence, SourceMode
 from necto_pipelines.model.place import country_code
+from necto_pipelines.networks.akash.price_list import Price, price_list_of
 from necto_pipelines.networks.akash.pricing import USD_STEP
-from necto_pipelines.networks.akash.wire import (
-    WireGpu,
-    WireGpuPrice,
-    WireGpuPrices,
-    WireProvider,
-    WireStats,
-    read_as,
-    read_list,
-    read_rows,
-)
+from necto_pipelines.networks.akash.probe import Finding
+from necto_pipelines.networks.akash.wire import WireGpu, WireProvider, WireStats, read_list
+from necto_pipelines.networks.reading import first_fault
 
 NETWORK: Final = "akash"
 LARGEST_MACHINE_GPUS: Final = 8
-"""a deployment runs on one machine; providers do not publish machine sizes, and eight is what boards commonly hold"""
+"""a deployment runs on one machine; lists do not tell machine sizes, and eight is what boards commonly hold"""
+_NOT_ASKED: Final = Finding()
 _GIB: Final = 1024**3
 
 
-def offers_of(providers: RawAnswer, prices: RawAnswer, *, mode: SourceMode) -> Listing[Offer]:
-    """One row for every provider and GPU model with free GPUs.
+def offers_of(
+    providers: RawAnswer, prices: RawAnswer, *, mode: SourceMode, findings: Mapping[str, Finding] | None = None
+) -> Listing[Offer]:
+    """One row for every provider and GPU model with free GPUs, at the price of `price_list.py`; the binding price
+    comes with a bid.
 
-    The price is the model's `weightedAverage` over its providers: their bids of the last month weighted by how many of
-    these GPUs each has, so what an average GPU of the model costs rather than what the dearest or cheapest seller asks.
-    It is a list price that the network reckons at 600 blocks per hour; the binding one comes with a bid.
     Providers state their free GPUs over all models: these are spread evenly over the models, the rest to the first.
+    `findings` are the answers of providers that were asked themselves: what they say is free replaces what the list
+    says, and those that did not answer are set aside.
     """
-    provider_rows, faulty_providers = read_rows(providers, read_list(providers), WireProvider)
-    price_rows, faulty_prices = read_rows(prices, read_as(prices, WireGpuPrices).models, WireGpuPrice)
-    list_prices = {row.key: row.price.weighted_average if row.price else None for row in price_rows}
+    findings = findings or {}
+    price_list, quarantined = price_list_of(prices)
     offers: list[Offer] = []
-    quarantined = faulty_providers + faulty_prices
-    for provider in provider_rows:
-        for wire_gpu, units in _free_gpus(provider):
+    for provider in _each_provider(providers, quarantined):
+        finding = findings.get(provider.owner, _NOT_ASKED)
+        if finding.free_gpus == 0:
+            quarantined.append((provider.owner, "listed with free GPUs, but says itself that it has none"))
+            continue
+        for wire_gpu, units in _free_gpus(provider, finding):
             gpu = _gpu(wire_gpu)
-            price = list_prices.get(wire_gpu.key)
-            reason = _set_aside(provider, gpu, units, price)
+            price = price_list.of(provider.owner, wire_gpu)
+            reason = finding.fault or _set_aside(provider, gpu, units, price)
             if reason or gpu is None or price is None or provider.stats is None:
                 quarantined.append((f"{provider.owner} {' '.join(wire_gpu.key)}", reason))
             else:
-                offers.append(_offer(provider, wire_gpu, gpu, units, price, provider.stats, prices, mode))
-    return Listing(tuple(offers), (providers, prices), tuple(quarantined))
+                largest = LARGEST_MACHINE_GPUS if finding.largest_free_gpus is None else finding.largest_free_gpus
+                largest = min(units, largest)
+                offers.append(_offer(provider, wire_gpu, gpu, units, largest, price, provider.stats, prices, mode))
+    if findings and all(finding.fault for finding in findings.values()):
+        why = f"none of {len(findings)} providers answers: is outgoing traffic to port 8443 open?"
+        quarantined.append((NETWORK, why))
+    answers = [finding.raw for finding in findings.values() if finding.raw]
+    return Listing(tuple(offers), (providers, prices, *answers), tuple(quarantined))
+
+
+def hosts_to_ask(providers: RawAnswer) -> dict[str, str | None]:
+    """Registered hosts of the providers that are listed with free GPUs, by provider."""
+    rows = _each_provider(providers, [])
+    return {row.owner: row.host_uri for row in rows if row.gpu_models and _listed_free(row)}
 
 
 def evidence_of(providers: RawAnswer) -> Listing[ProviderEvidence]:
     """What the network says of each provider, with only those attributes that an auditor signed."""
-    rows, faulty = read_rows(providers, read_list(providers), WireProvider)
+    faulty: list[tuple[str, str]] = []
+    rows = _each_provider(providers, faulty)
     return Listing(tuple(_evidence(row, providers) for row in rows), (providers,), tuple(faulty))
 
 
-def _free_gpus(provider: WireProvider) -> Iterator[tuple[WireGpu, int]]:
+def _each_provider(answer: RawAnswer, quarantined: list[tuple[str, str]]) -> Iterator[WireProvider]:
+    """The providers one at a time, what has to be set aside being added to `quarantined`; else as `read_rows`.
+
+    A long list whose rows were all kept would take three times as long: Python's collector walks whatever is kept.
+    """
+    fits, before = False, len(quarantined)
+    for number, item in enumerate(read_list(answer)):
+        try:
+            provider = WireProvider.model_validate(item)
+        except ValidationError as error:
+            owner = item.get("owner") if isinstance(item, dict) else None
+            name = owner if isinstance(owner, str) else f"row {number}"
+            quarantined.append((name, f"unexpected shape: {first_fault(error)}"))
+        else:
+            fits = True
+            yield provider
+    faulty = quarantined[before:]
+    if faulty and not fits:
+        raise wrong_shape(answer, ValueError(f"none of {len(faulty)} rows fits; {': '.join(faulty[0])}"))
+
+
+def _listed_free(provider: WireProvider) -> int:
+    return max(0, int(provider.stats.gpu.available)) if provider.stats else 0
+
+
+def _free_gpus(provider: WireProvider, finding: Finding) -> Iterator[tuple[WireGpu, int]]:
     models = {gpu.key: gpu for gpu in provider.gpu_models}
     if provider.stats is None:
         yield from ((gpu, 0) for gpu in models.values())
         return
-    free = max(0, int(provider.stats.gpu.available))
+    free = _listed_free(provider) if finding.free_gpus is None else finding.free_gpus
     if models and free:
         share, rest = divmod(free, len(models))
         yield from ((gpu, share + (number < rest)) for number, gpu in enumerate(models.values()))
 
 
-def _set_aside(provider: WireProvider, gpu: Gpu | None, units: int, price: Decimal | None) -> str:
+def _set_aside(provider: WireProvider, gpu: Gpu | None, units: int, price: Price | None) -> str:
     """Why this is no offer; empty when it is one."""
     if provider.stats is None:
         return "the provider does not say how many GPUs are free"
@@ -95,7 +135,8 @@ def _offer(
     wire_gpu: WireGpu,
     gpu: Gpu,
     units: int,
-    price: Decimal,
+    largest: int,
+    price: Price,
     stats: WireStats,
     prices: RawAnswer,
     mode: SourceMode,
@@ -107,21 +148,21 @@ def _offer(
         provider_name=_name(provider),
         gpu=gpu,
         units_available=units,
-        max_gpus_per_order=min(units, LARGEST_MACHINE_GPUS),
+        max_gpus_per_order=largest,
         cpu_cores=float(stats.cpu.available) / 1000,
         memory_gib=float(stats.memory.available) / _GIB,
         disk_gib=float(stats.storage.ephemeral.available) / _GIB,
         country=_country(provider),
         region=provider.location_region or provider.ip_region,
-        usd_per_gpu_hour=price.quantize(USD_STEP),
-        price_basis=PriceBasis.LIST,
-        native_amount=price.quantize(USD_STEP),
+        usd_per_gpu_hour=price.usd_per_hour.quantize(USD_STEP),
+        price_basis=price.basis,
+        native_amount=price.usd_per_hour.quantize(USD_STEP),
         native_unit="USD/hour",
         block_seconds=None,
         # A provider may take capacity back only where the SDL grants it a reclamation window; ours grants none.
         interruptible=False,
         observed_at=prices.received_at,
-        source="akash console gpu-prices",
+        source=price.source,
         mode=mode,
         raw_sha256=prices.sha256,
     )
@@ -145,10 +186,13 @@ def _evidence(provider: WireProvider, answer: RawAnswer) -> ProviderEvidence:
 
 
 def _gpu(wire_gpu: WireGpu) -> Gpu | None:
-    ram = re.match(r"\d+(?:\.\d+)?", wire_gpu.ram)
-    return normalise_gpu(
-        wire_gpu.model, memory_gib=float(ram[0]) if ram else None, interface=wire_gpu.interface or None
-    )
+    return _named(wire_gpu.model, wire_gpu.ram, wire_gpu.interface)
+
+
+@lru_cache(maxsize=1024)  # a market has thousands of offers of a few dozen models
+def _named(model: str, ram: str, interface: str) -> Gpu | None:
+    size = re.match(r"\d+(?:\.\d+)?", ram)
+    return normalise_gpu(model, memory_gib=float(size[0]) if size else None, interface=interface or None)
 
 
 def _name(provider: WireProvider) -> str:

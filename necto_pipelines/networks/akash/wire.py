@@ -5,16 +5,15 @@ Source: the API's OpenAPI description and recorded answers (reference of 2026-11
 `catalog.py` and `standing.py`.
 """
 
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from necto_pipelines.fetching import read_json, wrong_shape
 from necto_pipelines.model.answer import RawAnswer
+from necto_pipelines.networks.reading import first_fault
 
-Shape = TypeVar("Shape", bound=BaseModel)
 Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 Height = Annotated[int, Field(ge=0)]
 
@@ -47,6 +46,41 @@ class WireGpuPrice(WireGpu):
     """A model's list price; None when nobody bid on it for a month."""
 
     price: WirePrice | None
+    own_bids: tuple[object, ...] = Field(default=(), alias="providersWithBestBid")
+    """with `debug=true`: the best bid of each provider; checked one by one"""
+
+
+class WireBidGpu(_Wire):
+    """The GPU that a bid was for."""
+
+    ram: str | None = None
+
+
+class WireBidOrder(_Wire):
+    """The order that was bid on."""
+
+    gpus: tuple[WireBidGpu, ...]
+
+
+class WireBestBid(_Wire):
+    """A bid of the last month, in US dollars per hour for everything that was ordered."""
+
+    hourly_price: Amount = Field(alias="hourlyPrice")
+    at: AwareDatetime = Field(alias="datetime")
+    deployment: WireBidOrder
+
+
+class WireOwner(_Wire):
+    """A provider by its address."""
+
+    owner: str = Field(min_length=1)
+
+
+class WireOwnBid(_Wire):
+    """A provider and the bid that tells most about its price."""
+
+    provider: WireOwner
+    best: WireBestBid = Field(alias="bestBid")
 
 
 class WireGpuPrices(_Wire):
@@ -255,51 +289,9 @@ class WireDeploymentsAnswer(_Wire):
     data: WireDeploymentPage
 
 
-def read_as(answer: RawAnswer, shape: type[Shape]) -> Shape:
-    """The answer in this shape. `Unavailable` when it is not JSON or not of the shape."""
-    try:
-        return shape.model_validate(read_json(answer))
-    except ValidationError as error:
-        raise wrong_shape(answer, ValueError(first_fault(error))) from error
-
-
 def read_list(answer: RawAnswer) -> list[object]:
     """The items of an answer that is a bare array. `Unavailable` when it is none."""
     try:
         return TypeAdapter(list[object]).validate_python(read_json(answer), strict=True)
     except ValidationError as error:
         raise wrong_shape(answer, ValueError(first_fault(error))) from error
-
-
-def read_rows(
-    answer: RawAnswer, items: Sequence[object], shape: type[Shape]
-) -> tuple[list[Shape], list[tuple[str, str]]]:
-    """The items of this shape, and what had to be set aside as (what, reason).
-
-    One odd row does not take the list away; when no row fits, the format has moved and `Unavailable` is raised.
-    """
-    rows: list[Shape] = []
-    faulty: list[tuple[str, str]] = []
-    for number, item in enumerate(items):
-        try:
-            rows.append(shape.model_validate(item))
-        except ValidationError as error:
-            faulty.append((_label(item, number), f"unexpected shape: {first_fault(error)}"))
-    if faulty and not rows:
-        raise wrong_shape(answer, ValueError(f"none of {len(faulty)} rows fits; {': '.join(faulty[0])}"))
-    return rows, faulty
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first thing wrong, on one line and without the values."""
-    fault = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in fault['loc']) or 'answer'}: {fault['msg']}"
-
-
-def _label(item: object, number: int) -> str:
-    """A name for a row that could not be read."""
-    if isinstance(item, dict):
-        for field in ("owner", "model"):
-            if isinstance(item.get(field), str):
-                return str(item[field])
-    return f"row {number}"

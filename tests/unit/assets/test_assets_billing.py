@@ -84,6 +84,9 @@ class FakeBooks:
     issued: list[Invoice] = field(default_factory=list)
     actors: list[Any] = field(default_factory=list)
 
+    def sign(self) -> None:
+        """Nothing is signed here."""
+
     def leases(self) -> list[Lease]:
         return self.known_leases
 

@@ -76,10 +76,13 @@ def test_a_lease_without_length_still_carries_what_was_settled() -> None:
         ({"closed_at": utc(2026, 11, 1)}, "1", "before it started"),
         ({"started_at": utc(2026, 11, 29).replace(tzinfo=None)}, "1", "no offset"),
         ({"native_unit": "uakt/block"}, "1", "'uakt'"),
-        ({"native_unit": "USD/hour"}, "1", "'USD'"),
+        ({"native_unit": "EUR/hour"}, "1", "'EUR'"),
+        ({"native_unit": "USD/hour"}, "1.0000001", "1.0000001 USD is not allowed"),
+        ({"native_unit": "USD/hour"}, "-0.01", "-0.01 USD is not allowed"),
         ({}, "1.5", "1.5 uact is not allowed"),
         ({}, "-1", "-1 uact is not allowed"),
         ({}, "NaN", "NaN uact is not allowed"),
+        ({}, "12345678901234.000000000000000001", "is not allowed"),
         ({"settled_native": "2"}, "1", "with 2 uact settled, not 1"),
     ],
 )
@@ -91,6 +94,25 @@ def test_a_lease_that_cannot_be_metered_is_refused_by_name(changes: dict[str, ob
 
 def test_the_bare_unit_of_a_settlement_is_known_too() -> None:
     assert len(usage_of(lease(native_unit="uact"), settled_native=Decimal("2.000000"))) == 2
+
+
+@given(starts, lengths, settled)
+def test_a_lease_settled_in_dollars_is_shared_to_the_micro_dollar(
+    start: datetime, length: timedelta, micro_dollars: int
+) -> None:
+    paid = Decimal(micro_dollars) / 1_000_000
+    pieces = usage_of(
+        lease(started_at=start, closed_at=start + length, native_unit="USD/hour", block_seconds=None),
+        settled_native=paid,
+    )
+    assert sum(piece.usd for piece in pieces) == sum(piece.native_units for piece in pieces) == paid
+    assert all(piece.native_units == piece.usd == round(piece.usd, 6) for piece in pieces)
+
+
+def test_dollars_and_cents_over_a_month_end_keep_their_last_millionth() -> None:
+    november, december = usage_of(lease(native_unit="USD/hour"), settled_native=Decimal("1.000001"))
+    assert (november.usd, december.usd) == (Decimal("0.500001"), Decimal("0.5"))
+    assert (november.native_units, december.native_units) == (november.usd, december.usd)
 
 
 @given(st.integers(0, 10**15), st.lists(st.integers(0, 10**12), min_size=1, max_size=20))

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from support.tables_of import NOW, evidence_row
 
-from necto_pipelines.compliance.screening import WEIGHTS, score_providers
+from necto_pipelines.compliance.screening import KNOWN_AUDITORS, WEIGHTS, score_providers
 from necto_pipelines.model.decision import Refusal
 from necto_pipelines.model.order import Policy
 from necto_pipelines.model.tables import EVIDENCE, records
@@ -70,6 +70,13 @@ def test_an_order_can_only_tighten_the_house_policy() -> None:
     assert both.min_score == 80
     assert both.min_uptime_7d == house.min_uptime_7d
     assert both.required_attributes == house.required_attributes
+
+
+def test_an_order_cannot_bring_an_auditor_of_its_own() -> None:
+    mine = Policy(auditors=("akash1mine",))
+    assert not verdict_on(mine, audited_by="akash1mine")["compliant"]
+    assert not verdict_on(mine)["compliant"]
+    assert verdict_on(Policy(auditors=(KNOWN_AUDITORS[0], "akash1mine")))["compliant"]
 
 
 def test_policies_without_a_common_country_allow_no_country_at_all() -> None:

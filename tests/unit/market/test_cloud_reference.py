@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
-from necto_pipelines.market import clouds
-from necto_pipelines.market.clouds import reference_cloud_prices
+from necto_pipelines.market.clouds import reference, reference_cloud_prices
+from necto_pipelines.market.clouds.reference import ReferencePrices
 from necto_pipelines.model.gpu import normalise_gpu
 from necto_pipelines.model.offer import CloudPrice, SourceMode
 from necto_pipelines.model.tables import CLOUD_PRICES, records
@@ -117,11 +117,18 @@ def test_the_rows_fit_the_cloud_price_table(rows: tuple[CloudPrice, ...]) -> Non
 
 
 def test_a_gpu_without_a_name_is_set_aside_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clouds, "normalise_gpu", lambda name: None if name == "T4G-16GB" else normalise_gpu(name))
+    monkeypatch.setattr(reference, "normalise_gpu", lambda name: None if name == "T4G-16GB" else normalise_gpu(name))
     listing = reference_cloud_prices()
     assert len(listing.quarantined) == 6
     assert all("unknown GPU 'T4G-16GB'" in reason for _, reason in listing.quarantined)
     assert not any(row.gpu.family == "T4G" for row in listing.rows)
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_the_table_is_a_source_of_each_cloud(rows: tuple[CloudPrice, ...], cloud: str) -> None:
+    source = ReferencePrices(cloud)
+    assert (source.name, source.mode) == (cloud, SourceMode.SNAPSHOT)
+    assert source.prices().rows == tuple(row for row in rows if row.cloud == cloud)
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,18 @@ def test_the_newest_akt_price_counts() -> None:
     assert rows[0]["depin_akt_per_gpu_hour"] == Decimal("0.25")
 
 
+def test_what_the_sources_agree_on_goes_before_what_one_says_and_a_price_that_does_not_count_is_no_price() -> None:
+    agreed = token("0.5", 600).model_copy(update={"consensus": True})
+    wild = token("9", 5).model_copy(update={"used": False, "reason": "token_price_disagrees"})
+
+    def akt(*tokens: TokenPrice) -> Decimal | None:
+        (row,) = compared([offer("T4-16GB", "0.15")], [cloud_price("aws", "T4-16GB", "0.526")], list(tokens))
+        return row["depin_akt_per_gpu_hour"]
+
+    assert akt(token("0.6", 10), agreed, wild) == Decimal("0.3")
+    assert akt(wild) is None
+
+
 @pytest.mark.parametrize("empty", ["offers", "clouds", "both"])
 def test_nothing_to_compare_is_an_empty_table_with_its_columns(empty: str) -> None:
     offers = [] if empty in ("offers", "both") else [offer("T4-16GB", "0.15")]

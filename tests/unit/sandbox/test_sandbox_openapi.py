@@ -10,6 +10,9 @@ import jsonschema
 import pytest
 from support.sandbox_app import SandboxCaller, gpu_sdl
 
+from necto_pipelines.networks.akash import sdl
+from necto_pipelines.networks.akash.screening import screening_request
+
 ROOT = Path(__file__).resolve().parents[3]
 SPEC = Path(os.environ.get("NECTO_SHARED") or ROOT.parent / "shared") / "data" / "akash" / "console_openapi.json"
 pytestmark = pytest.mark.skipif(not SPEC.exists(), reason="the network's OpenAPI file is not at hand")
@@ -45,6 +48,36 @@ def bids_of(sandbox: SandboxCaller, path: str) -> Any:
     answer = sandbox.get(path.format(dseq=made["dseq"]))
     assert answer["data"]
     return answer
+
+
+def address_of(sandbox: SandboxCaller) -> str:
+    [wallet] = wallets(sandbox)["data"]
+    return str(wallet["address"])
+
+
+def wallets(sandbox: SandboxCaller) -> Any:
+    return sandbox.get("/akash/v1/wallets", userId=sandbox.get("/akash/v1/user/me")["data"]["id"])
+
+
+def usage(sandbox: SandboxCaller, path: str) -> Any:
+    deployment_with_lease(sandbox)
+    sandbox.clock.advance(3600)
+    return sandbox.get(path, address=address_of(sandbox))
+
+
+def funded(sandbox: SandboxCaller) -> Any:
+    path = f"/akash/v2/deployment-settings/{deployment_with_lease(sandbox)}"
+    return sandbox.call("PATCH", path, json={"data": {"autoTopUpEnabled": True}}).json()
+
+
+def screening(sandbox: SandboxCaller) -> Any:
+    body = screening_request(sdl.groups_of(gpu_sdl("rtx4090"))[0])
+    answer = sandbox.post("/akash/v1/bid-screening", body)
+    assert answer["providers"]
+    return answer
+
+
+TOKEN_REQUEST = {"data": {"ttl": 60, "leases": {"access": "granular", "permissions": []}}}
 
 
 def get(path: str) -> Read:
@@ -84,6 +117,18 @@ CASES: list[tuple[str, str, str, Read]] = [
     ("get", "/v1/bids", "200", lambda sandbox: bids_of(sandbox, "/akash/v1/bids?dseq={dseq}")),
     ("get", "/v1/bids/{dseq}", "200", lambda sandbox: bids_of(sandbox, "/akash/v1/bids/{dseq}")),
     ("post", "/v1/leases", "200", leased_answer),
+    ("get", "/v1/wallets", "200", wallets),
+    ("get", "/v1/usage/history", "200", lambda sandbox: usage(sandbox, "/akash/v1/usage/history")),
+    ("get", "/v1/usage/history/stats", "200", lambda sandbox: usage(sandbox, "/akash/v1/usage/history/stats")),
+    ("get", "/v2/deployment-settings/{dseq}", "200", get("/v2/deployment-settings/1784563200123")),
+    ("patch", "/v2/deployment-settings/{dseq}", "200", funded),
+    (
+        "post",
+        "/v1/create-jwt-token",
+        "201",
+        lambda sandbox: sandbox.post("/akash/v1/create-jwt-token", TOKEN_REQUEST),
+    ),
+    ("post", "/v1/bid-screening", "200", screening),
 ]
 
 

@@ -1,7 +1,7 @@
 """On-demand GPU prices of AWS, Azure and GCP from the reference table that ships with Necto.
 
 The table is a dated snapshot, labelled so in every row; `scripts/build_cloud_reference.py` makes it and says which
-published rows it leaves out and why. What the prices are compared with stands in `comparison.py`.
+published rows it leaves out and why. It is what is shown without network, and what the gate measures catalogues by.
 """
 
 import csv
@@ -15,9 +15,28 @@ from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.gpu import normalise_gpu
 from necto_pipelines.model.offer import CloudPrice, SourceMode
 
+ROOM: Final = "necto_pipelines.market"
 REFERENCE: Final = "reference/cloud_gpu_prices.csv"
 GATHERED_AT: Final = datetime(2026, 11, 22, tzinfo=UTC)
 """the day the figures were gathered; each row carries the date of its own figure as well"""
+
+
+class ReferencePrices:
+    """The dated table's rows of one cloud, as a source."""
+
+    mode = SourceMode.SNAPSHOT
+
+    def __init__(self, cloud: str) -> None:
+        self.name = cloud
+
+    def prices(self) -> Listing[CloudPrice]:
+        """As `CloudSource.prices`; nothing is fetched, so it never fails."""
+        listing = reference_cloud_prices()
+        return Listing(
+            rows=tuple(row for row in listing.rows if row.cloud == self.name),
+            raw=listing.raw,
+            quarantined=tuple(entry for entry in listing.quarantined if entry[0].startswith(f"{self.name} ")),
+        )
 
 
 def reference_cloud_prices() -> Listing[CloudPrice]:
@@ -25,7 +44,7 @@ def reference_cloud_prices() -> Listing[CloudPrice]:
 
     A row whose GPU is not in the vocabulary is quarantined with that reason. The raw answer is the table itself.
     """
-    body = files(__package__).joinpath(REFERENCE).read_bytes()
+    body = files(ROOM).joinpath(REFERENCE).read_bytes()
     sha256 = hashlib.sha256(body).hexdigest()
     rows: list[CloudPrice] = []
     quarantined: list[tuple[str, str]] = []
@@ -50,5 +69,5 @@ def reference_cloud_prices() -> Listing[CloudPrice]:
                 raw_sha256=sha256,
             )
         )
-    raw = RawAnswer(url=f"package:{__package__}/{REFERENCE}", body=body, sha256=sha256, received_at=GATHERED_AT)
+    raw = RawAnswer(url=f"package:{ROOM}/{REFERENCE}", body=body, sha256=sha256, received_at=GATHERED_AT)
     return Listing(rows=tuple(rows), raw=(raw,), quarantined=tuple(quarantined))

@@ -1,23 +1,26 @@
-"""Token prices in US dollars, each with the time its source published it.
+"""CoinGecko: an aggregator over many exchanges. `GET /api/v3/simple/price` (coingecko-api-oas @83d7556f).
 
-An oracle says what a source says and sets aside what it cannot vouch for. Whether a price is good enough to pay by is
-judged once, in `fresh_price`. Changing one asset for another stands in `rails.py`.
+The free plan allows 5 to 15 requests a minute in practice, so all tokens are asked for in one.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Protocol
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
 
-from necto_pipelines.failures import Stale, Unavailable
 from necto_pipelines.fetching import Fetcher, read_json, wrong_shape
+from necto_pipelines.market.oracles.port import unix_time, usd_amount
 from necto_pipelines.model.answer import Listing
-from necto_pipelines.model.clock import Clock, rfc3339
+from necto_pipelines.model.clock import Clock
 from necto_pipelines.model.offer import SourceMode, TokenPrice
 
+LIVE_URL: Final = "https://api.coingecko.com"
+PRO_HOST: Final = "pro-api.coingecko.com"
+"""paid keys are good here only, under another header"""
 COINGECKO_IDS: Final[Mapping[str, str]] = {
     "AKT": "akash-network",
     "RENDER": "render-token",
@@ -26,29 +29,13 @@ COINGECKO_IDS: Final[Mapping[str, str]] = {
 }
 """tokens Necto pays in, by CoinGecko's names (cosmos/chain-registry @627bbab9 for AKT and USDC; 2026-11-22)"""
 
-USD_STEP: Final = Decimal("1E-12")
-"""what a table's money column holds; CoinGecko prints doubles with up to seventeen digits"""
-MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
-"""a price published further in the future than this was not published then: its age cannot be known"""
-
-
-class PriceOracle(Protocol):
-    """A source of token prices. Calls are safe from any thread."""
-
-    mode: SourceMode
-
-    def prices(self, tokens: Sequence[str]) -> Listing[TokenPrice]:
-        """The price of each token; a token without a usable price is quarantined with the reason, never left out.
-
-        Raises `Unavailable` or `Refused`.
-        """
-
 
 class CoinGecko:
-    """CoinGecko's simple price call: `GET /api/v3/simple/price` (coingecko-api-oas @83d7556f).
+    """CoinGecko's simple price call. An id it does not know is silently absent from its answer: here quarantined."""
 
-    An id that CoinGecko does not know is silently absent from its answer; here it is quarantined.
-    """
+    name = "CoinGecko"
+    publisher = "CoinGecko"
+    tokens = frozenset(COINGECKO_IDS)
 
     def __init__(
         self,
@@ -60,10 +47,11 @@ class CoinGecko:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
+        header = "x-cg-pro-api-key" if urlsplit(base_url).hostname == PRO_HOST else "x-cg-demo-api-key"
         self._fetcher = Fetcher(
             base_url,
             clock=clock,
-            headers={"x-cg-demo-api-key": api_key.get_secret_value()} if api_key else None,
+            headers={header: api_key.get_secret_value()} if api_key else None,
             timeout_s=timeout_s,
             transport=transport,
         )
@@ -118,31 +106,4 @@ def _quote(entry: Any) -> tuple[Decimal, datetime]:
         raise TypeError(f"usd is {price!r}, not a number")
     if not isinstance(updated, int) or isinstance(updated, bool):
         raise TypeError(f"last_updated_at is {updated!r}, not a time in whole seconds")
-    try:
-        usd = Decimal(price).quantize(USD_STEP)
-        published_at = datetime.fromtimestamp(updated, UTC)
-    except (InvalidOperation, OverflowError, OSError) as error:
-        raise ValueError(f"usd {price} at {updated} is out of range") from error
-    if usd <= 0:
-        raise ValueError(f"usd is {price}; a price is above zero")
-    return usd, published_at
-
-
-def fresh_price(listing: Listing[TokenPrice], token: str, *, now: datetime, max_age_s: float) -> TokenPrice:
-    """The price of `token` if it may be paid by at `now`.
-
-    Age is judged by the source's own `published_at`, not by when we asked: a source that repeats an old price is old.
-    Raises `Stale` when it is older than `max_age_s`, `Unavailable` when there is none or it claims to come from the
-    future.
-    """
-    price = max((row for row in listing.rows if row.token == token), key=lambda row: row.published_at, default=None)
-    if price is None:
-        reasons = "; ".join(reason for what, reason in listing.quarantined if what == token)
-        raise Unavailable(f"no usable {token} price: {reasons or 'it was not asked for'}")
-    age = now - price.published_at
-    stated = f"{token} price of {rfc3339(price.published_at)} ({price.source})"
-    if age < -MAX_CLOCK_SKEW:
-        raise Unavailable(f"{stated} lies {-age.total_seconds():.0f} s in the future; check the clocks")
-    if age > timedelta(seconds=max_age_s):
-        raise Stale(f"{stated} is {age.total_seconds():.0f} s old; at most {max_age_s:g} s is allowed")
-    return price
+    return usd_amount(Decimal(price)), unix_time(updated)

@@ -1,4 +1,4 @@
-"""Token prices: read exactly, set aside when unusable, and refused for payment when old."""
+"""CoinGecko's prices: read exactly, and set aside when unusable."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from necto_pipelines.failures import Refused, Stale, Unavailable
-from necto_pipelines.market.oracles import COINGECKO_IDS, CoinGecko, fresh_price
-from necto_pipelines.model.answer import Listing
+from necto_pipelines.failures import Refused, Unavailable
+from necto_pipelines.market.oracles import COINGECKO_IDS, CoinGecko
 from necto_pipelines.model.clock import FrozenClock
-from necto_pipelines.model.offer import SourceMode, TokenPrice
+from necto_pipelines.model.offer import SourceMode
 from necto_pipelines.model.tables import TOKEN_PRICES, records
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -41,23 +40,6 @@ def coingecko(body: Any = None, *, status: int = 200, text: str | None = None) -
     )
 
 
-def listing(*rows: tuple[str, str, float], quarantined: tuple[tuple[str, str], ...] = ()) -> Listing[TokenPrice]:
-    """Rows as (token, usd, age in seconds)."""
-    prices = tuple(
-        TokenPrice(
-            token=token,
-            usd=Decimal(usd),
-            published_at=NOW - timedelta(seconds=age_s),
-            observed_at=NOW,
-            source="test",
-            mode=SourceMode.SANDBOX,
-            raw_sha256="00",
-        )
-        for token, usd, age_s in rows
-    )
-    return Listing(rows=prices, raw=(), quarantined=quarantined)
-
-
 @respx.mock
 def test_the_call_is_the_one_coingecko_documents() -> None:
     route = respx.get(
@@ -75,6 +57,15 @@ def test_the_call_is_the_one_coingecko_documents() -> None:
     assert route.call_count == 1
     assert [row.token for row in found.rows] == ["AKT", "USDC"]
     assert "CG-key" not in repr(found)
+
+
+@respx.mock
+def test_a_paid_key_goes_to_the_paid_host_under_its_own_header() -> None:
+    route = respx.get("https://pro-api.coingecko.com/api/v3/simple/price").respond(json=GOOD)
+    oracle = CoinGecko("https://pro-api.coingecko.com", SecretStr("CG-key"), SourceMode.LIVE, FrozenClock(NOW))
+    oracle.prices(["AKT"])
+    assert route.calls.last.request.headers["x-cg-pro-api-key"] == "CG-key"
+    assert "x-cg-demo-api-key" not in route.calls.last.request.headers
 
 
 @respx.mock
@@ -172,53 +163,6 @@ def test_whatever_stands_in_an_entry_it_becomes_a_positive_price_or_is_set_aside
         return
     assert len(found.rows) + len(found.quarantined) == 1
     assert all(row.usd > 0 for row in found.rows)
-
-
-def test_a_fresh_price_is_given() -> None:
-    assert fresh_price(listing(("AKT", "0.5", 30)), "AKT", now=NOW, max_age_s=300).usd == Decimal("0.5")
-
-
-def test_the_newest_of_several_prices_is_given() -> None:
-    several = listing(("AKT", "0.5", 200), ("AKT", "0.6", 20), ("AKT", "0.7", 100))
-    assert fresh_price(several, "AKT", now=NOW, max_age_s=300).usd == Decimal("0.6")
-
-
-@given(st.floats(min_value=0, max_value=1e6))
-def test_a_price_is_stale_exactly_when_it_is_older_than_allowed(age_s: float) -> None:
-    prices = listing(("AKT", "0.5", age_s))
-    if NOW - prices.rows[0].published_at > timedelta(seconds=300):
-        with pytest.raises(Stale, match="at most 300 s"):
-            fresh_price(prices, "AKT", now=NOW, max_age_s=300)
-    else:
-        assert fresh_price(prices, "AKT", now=NOW, max_age_s=300)
-
-
-def test_a_source_that_repeats_an_old_price_is_stale_though_it_was_read_just_now() -> None:
-    found = coingecko({"akash-network": {"usd": 0.5, "last_updated_at": UPDATED - 3600}}).prices(["AKT"])
-    assert found.rows[0].observed_at == NOW
-    with pytest.raises(Stale, match="3630 s old"):
-        fresh_price(found, "AKT", now=NOW, max_age_s=300)
-
-
-@pytest.mark.parametrize("skew_s", [1, 60])
-def test_a_clock_a_little_ahead_is_forgiven(skew_s: int) -> None:
-    assert fresh_price(listing(("AKT", "0.5", -skew_s)), "AKT", now=NOW, max_age_s=300)
-
-
-@pytest.mark.parametrize("skew_s", [61, 86400])
-def test_a_price_from_the_future_is_refused(skew_s: int) -> None:
-    with pytest.raises(Unavailable, match="in the future"):
-        fresh_price(listing(("AKT", "0.5", -skew_s)), "AKT", now=NOW, max_age_s=300)
-
-
-@pytest.mark.parametrize(
-    ("quarantined", "reason"),
-    [((), "was not asked for"), ((("AKT", "absent from the answer"), ("ATH", "other")), "absent from the answer")],
-)
-def test_a_missing_price_is_unavailable_with_the_reason(quarantined: tuple[tuple[str, str], ...], reason: str) -> None:
-    with pytest.raises(Unavailable, match=f"no usable AKT price: .*{reason}") as caught:
-        fresh_price(listing(("USDC", "1", 0), quarantined=quarantined), "AKT", now=NOW, max_age_s=300)
-    assert "other" not in str(caught.value)
 
 
 def test_every_token_has_its_own_id() -> None:
