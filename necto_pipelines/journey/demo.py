@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dagster as dg
@@ -28,9 +28,13 @@ def run_demo(settings: Settings, console: Console, *, quiet: bool) -> dict[str, 
     settings = settings.model_copy(update={"home": home, "sandbox_port": free_port()})
     steps = Steps(console)
     clock = settings.sandbox_clock()
-    with sole_use(home), dg.DagsterInstance.get() as instance, _sandbox(settings):
+    with ExitStack() as open_things:
+        open_things.enter_context(sole_use(home))
+        instance = open_things.enter_context(dg.DagsterInstance.get())
         end_orphaned_runs(instance)
+        # Before the sandbox: its markets begin at the time that it finds.
         start_clock(clock, demonstration_order().requirement.hours)
+        open_things.enter_context(_sandbox(settings))
         with steps.step("Start the sandbox") as note:
             await_sandbox(settings)
             note(f"simulated Akash, prices and payment rail at {settings.sandbox_url}")

@@ -77,9 +77,6 @@ def run_up(settings: Settings, console: Console) -> None:
         except KeyboardInterrupt:
             console.print("Stopping …")
         finally:
-            # Whoever presses Ctrl-C twice must not leave servers behind: stopping has a time limit of its own.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             runtime.close()
             servers.stop()
 
@@ -103,4 +100,7 @@ def _carried_before(runtime: Runtime) -> Carried | None:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """Stop, once: whoever presses Ctrl-C twice must not leave servers behind. Stopping has a time limit of its own."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt

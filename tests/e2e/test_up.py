@@ -46,7 +46,7 @@ class Up:
     @property
     def environment(self) -> dict[str, str]:
         ports = {"NECTO_WEBSERVER_PORT": str(self.web_port), "NECTO_SANDBOX_PORT": str(self.sandbox_port)}
-        return clean_environment(NECTO_HOME=str(self.home), **ports)
+        return clean_environment(NECTO_HOME=str(self.home), NECTO_BID_COLLECT_S="20", **ports)
 
     @property
     def address(self) -> str:
@@ -169,7 +169,11 @@ def test_a_person_sees_the_lineage_and_the_finished_purchase(up: Up, api: Dagste
         page.goto(f"{up.address}/asset-groups")
         for group in ("discovery", "market", "compliance", "billing"):
             expect(page.get_by_text(group, exact=True).first).to_be_visible()
+        expect(page.get_by_text("fetching statuses")).to_have_count(0)
         page.screenshot(path=tmp_path / "lineage.png")
+        page.goto(f"{up.address}/assets/provider_catalog")
+        expect(page.get_by_text(api.assets()["provider_catalog"]["description"].split("\n")[0]).first).to_be_visible()
+        page.screenshot(path=tmp_path / "catalog.png")
         page.goto(f"{up.address}/runs/{procured}")
         for op in ("freeze_inputs", "screen_offers", "route_orders", "place_leases", "record_run"):
             expect(page.get_by_text(op).first).to_be_visible()
