@@ -42,13 +42,6 @@ class Settings(BaseSettings):
     dispersed_api_url: str = ""
     dispersed_public_key: str = ""
     dispersed_secret_key: SecretStr | None = None
-    aethir_mode: Literal["sandbox"] = "sandbox"
-    """Aethir publishes no procurement API: its order flow is simulated, its prices come from a rate card"""
-    aethir_api_url: str = ""
-    aethir_access_key: str = ""
-    aethir_secret_key: SecretStr | None = None
-    aethir_rate_card: Path | None = None
-    """contract file with private quotes (YAML or CSV); unset: the sandbox's example, labelled so"""
     extra_networks: tuple[str, ...] = ()
     """further networks as `module:function`; the function takes (settings, clock) and gives a Network"""
 

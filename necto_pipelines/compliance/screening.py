@@ -4,6 +4,7 @@ The score says how much of what the policy asks for is proved, 0 to 100. It rank
 refusal is not compliant, whatever its score.
 """
 
+import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -56,9 +57,7 @@ def _judge(row: dict[str, Any], policy: Policy, now: datetime, trusted: frozense
     demand(row["is_valid_version"] is True, WEIGHTS["version"], Refusal.VERSION, "its software version is not accepted")
 
     signers = set(filter(None, (row["audited_by"] or "").split(","))) & trusted
-    signed = (
-        {pair.partition("=")[0] for pair in (row["audited_attributes"] or "").split(",") if pair} if signers else set()
-    )
+    signed = {key for key, _, auditor in json.loads(row["audited_attributes"] or "[]") if auditor in signers}
     missing = [key for key in policy.required_attributes if key not in signed]
     if not signers:
         demand(False, 0, Refusal.NO_EVIDENCE, "no trusted auditor signed anything for it")

@@ -75,8 +75,8 @@ class ProviderEvidence(BaseModel):
     is_online: bool | None
     is_valid_version: bool | None
     audited_by: tuple[str, ...]
-    audited_attributes: tuple[tuple[str, str], ...]
-    """only attributes that at least one auditor signed"""
+    audited_attributes: tuple[tuple[str, str, str], ...]
+    """(key, value, auditor) for every signature: whose signature counts is for compliance to say"""
     country: str | None
     uptime_7d: float | None
     """share of the last seven days, 0 to 1"""

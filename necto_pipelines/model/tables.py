@@ -3,6 +3,7 @@
 Rows of our nouns become frames here, and only here. Money is decimal128, times are UTC microseconds, text is text.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,9 +69,11 @@ def _flat(row: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return ",".join("=".join(item) if isinstance(item, tuple) else str(item) for item in value)
-    return value
+    if not isinstance(value, tuple | list):
+        return value
+    if any(isinstance(item, tuple) for item in value):
+        return json.dumps(value, ensure_ascii=False)  # texts of strangers: no separator of ours may be forged
+    return ",".join(map(str, value))
 
 
 _GPU = {
@@ -119,7 +122,7 @@ EVIDENCE = Table(
         "is_online": (FLAG, "the network sees the provider"),
         "is_valid_version": (FLAG, "its software is a version the network accepts"),
         "audited_by": (TEXT, "addresses of auditors who signed attributes, comma-separated"),
-        "audited_attributes": (TEXT, "signed attributes as key=value, comma-separated"),
+        "audited_attributes": (TEXT, "signatures as JSON: [[key, value, auditor], …]"),
         "country": (TEXT, "ISO 3166-1 alpha-2"),
         "uptime_7d": (REAL, "share of the last seven days, 0 to 1"),
         "observed_at": (TIME, "when the evidence was read"),

@@ -36,7 +36,7 @@ def found(demonstrated: tuple[Path, Said]) -> dict[str, Any]:
 
 def test_the_demonstration_prints_one_json_object_of_the_promised_shape(found: dict[str, Any]) -> None:
     assert found["offers"]["count"] > 0
-    assert found["offers"]["networks"] == ["akash"]
+    assert found["offers"]["networks"] == ["akash", "render"]
     assert found["comparison"]
     for row in found["comparison"]:
         depin, cloud = row["depin_usd_gpu_hour"], row["cloud_usd_gpu_hour"]

@@ -73,7 +73,7 @@ def evidence(raw: RawAnswer, **changes: Any) -> ProviderEvidence:
         "is_online": True,
         "is_valid_version": True,
         "audited_by": (AUDITOR,),
-        "audited_attributes": (("location-region", "eu-central"), ("tier", "community")),
+        "audited_attributes": (("location-region", "eu-central", AUDITOR), ("tier", "community", AUDITOR)),
         "country": "DE",
         "uptime_7d": 1.0,
         "observed_at": raw.received_at,

@@ -1,5 +1,6 @@
 """Small tables for tests: one row each, everything overridable."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,6 +9,11 @@ from necto_pipelines.compliance.screening import KNOWN_AUDITORS
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHA = "a" * 64
+
+
+def signed(auditor: str, *keys: str) -> str:
+    """The column `audited_attributes` for these keys, signed by `auditor`."""
+    return json.dumps([[key, "x", auditor] for key in keys])
 
 
 def evidence_row(provider: str = "akash1good", **changes: Any) -> dict[str, Any]:
@@ -19,7 +25,7 @@ def evidence_row(provider: str = "akash1good", **changes: Any) -> dict[str, Any]
         "is_online": True,
         "is_valid_version": True,
         "audited_by": KNOWN_AUDITORS[0],
-        "audited_attributes": "location-region=eu-west,host=akash",
+        "audited_attributes": signed(KNOWN_AUDITORS[0], "location-region", "host"),
         "country": "DE",
         "uptime_7d": 0.999,
         "observed_at": NOW,

@@ -20,10 +20,10 @@ WHAT = "signed attributes"
 
 @dataclass
 class _Vouched:
-    """Auditors of one provider, and what any of them signed."""
+    """Auditors of one provider, and what each of them signed: (key, value, auditor)."""
 
     by: set[str] = field(default_factory=set)
-    pairs: set[tuple[str, str]] = field(default_factory=set)
+    signatures: set[tuple[str, str, str]] = field(default_factory=set)
 
 
 def attested(listed: Listing[ProviderEvidence], register: Register) -> Listing[ProviderEvidence]:
@@ -37,7 +37,7 @@ def attested(listed: Listing[ProviderEvidence], register: Register) -> Listing[P
     rows, differences = [], []
     for row in listed.rows:
         own = vouched.get(row.provider, _Vouched())
-        update = {"audited_by": tuple(sorted(own.by)), "audited_attributes": tuple(sorted(own.pairs))}
+        update = {"audited_by": tuple(sorted(own.by)), "audited_attributes": tuple(sorted(own.signatures))}
         rows.append(row.model_copy(update=update))
         if row.provider not in registered:
             differences.append((row.provider, "the Console lists it, the chain does not: nobody vouches for it"))
@@ -62,14 +62,14 @@ def _vouched(register: Register) -> Mapping[str, _Vouched]:
     for audit in register.audits.rows:
         if standing := audit.attributes & claims.get(audit.owner, frozenset()):
             vouched[audit.owner].by.add(audit.auditor)
-            vouched[audit.owner].pairs |= standing
+            vouched[audit.owner].signatures |= {(key, value, audit.auditor) for key, value in standing}
     return vouched
 
 
 def _difference(row: ProviderEvidence, own: _Vouched) -> str:
     """How the Console's view differs from the chain's; empty when it does not."""
-    console = {f"{key}={value}" for key, value in row.audited_attributes} | set(row.audited_by)
-    chain = {f"{key}={value}" for key, value in own.pairs} | own.by
+    console = {f"{key}={value}" for key, value, _ in row.audited_attributes} | set(row.audited_by)
+    chain = {f"{key}={value}" for key, value, _ in own.signatures} | own.by
     parts = (
         ("only at the Console", console - chain),
         ("only on the chain", chain - console),

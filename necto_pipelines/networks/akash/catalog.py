@@ -177,7 +177,11 @@ def _evidence(provider: WireProvider, answer: RawAnswer) -> ProviderEvidence:
         is_online=provider.is_online,
         is_valid_version=provider.is_valid_version,
         audited_by=tuple(sorted({auditor for attribute in signed for auditor in attribute.audited_by})),
-        audited_attributes=tuple(sorted({(attribute.key, attribute.value) for attribute in signed})),
+        audited_attributes=tuple(
+            sorted(
+                {(attribute.key, attribute.value, auditor) for attribute in signed for auditor in attribute.audited_by}
+            )
+        ),
         country=_country(provider),
         uptime_7d=provider.uptime_7d,
         observed_at=answer.received_at,

@@ -2,7 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.tables_of import NOW, evidence_row
+from support.tables_of import NOW, evidence_row, signed
 
 from necto_pipelines.compliance.screening import KNOWN_AUDITORS, WEIGHTS, score_providers
 from necto_pipelines.model.decision import Refusal
@@ -32,7 +32,9 @@ def test_a_provider_with_everything_proved_is_compliant_with_a_full_score() -> N
         ({"audited_by": "", "audited_attributes": ""}, Refusal.NO_EVIDENCE),
         ({"audited_by": None, "audited_attributes": None}, Refusal.NO_EVIDENCE),
         ({"audited_by": "akash1somebodyelse"}, Refusal.NO_EVIDENCE),
-        ({"audited_attributes": "host=akash"}, Refusal.NOT_AUDITED),
+        ({"audited_attributes": signed(KNOWN_AUDITORS[0], "host")}, Refusal.NOT_AUDITED),
+        ({"audited_attributes": signed("akash1somebodyelse", "location-region")}, Refusal.NOT_AUDITED),
+        ({"audited_attributes": '[["host", "x,location-region=eu", "akash1somebodyelse"]]'}, Refusal.NOT_AUDITED),
         ({"uptime_7d": 0.5}, Refusal.UPTIME),
         ({"uptime_7d": None}, Refusal.UPTIME),
         ({"country": None}, Refusal.COUNTRY),
@@ -74,7 +76,8 @@ def test_an_order_can_only_tighten_the_house_policy() -> None:
 
 def test_an_order_cannot_bring_an_auditor_of_its_own() -> None:
     mine = Policy(auditors=("akash1mine",))
-    assert not verdict_on(mine, audited_by="akash1mine")["compliant"]
+    own = {"audited_by": "akash1mine", "audited_attributes": signed("akash1mine", "location-region")}
+    assert not verdict_on(mine, **own)["compliant"]
     assert not verdict_on(mine)["compliant"]
     assert verdict_on(Policy(auditors=(KNOWN_AUDITORS[0], "akash1mine")))["compliant"]
 

@@ -1,5 +1,6 @@
 """Nouns become frames without losing a digit, a time or an absence."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -88,7 +89,7 @@ def test_lists_become_text_and_missing_stays_missing() -> None:
         is_online=None,
         is_valid_version=True,
         audited_by=("akash1a", "akash1b"),
-        audited_attributes=(("region", "eu-west"), ("tier", "community")),
+        audited_attributes=(("region", "eu-west", "akash1a"), ("tier", "a,b=c", "akash1b")),
         country=None,
         uptime_7d=None,
         observed_at=AT,
@@ -96,7 +97,7 @@ def test_lists_become_text_and_missing_stays_missing() -> None:
     )
     (row,) = records(EVIDENCE.frame([evidence]))
     assert row["audited_by"] == "akash1a,akash1b"
-    assert row["audited_attributes"] == "region=eu-west,tier=community"
+    assert json.loads(row["audited_attributes"]) == [["region", "eu-west", "akash1a"], ["tier", "a,b=c", "akash1b"]]
     assert (row["is_online"], row["is_valid_version"], row["country"], row["uptime_7d"]) == (None, True, None, None)
 
 

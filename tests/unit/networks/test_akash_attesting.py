@@ -38,7 +38,7 @@ def console(provider: str, auditors: Iterable[str] = (), pairs: Pairs = ()) -> P
         is_online=True,
         is_valid_version=True,
         audited_by=tuple(sorted(auditors)),
-        audited_attributes=tuple(sorted(pairs)),
+        audited_attributes=tuple(sorted((*pair, auditor) for pair in pairs for auditor in auditors)),
         country="NL",
         uptime_7d=0.99,
         observed_at=answer.received_at,
@@ -79,7 +79,7 @@ def test_an_audit_that_only_the_console_knows_does_not_count_and_is_noted() -> N
 def test_an_audit_that_only_the_chain_knows_counts_and_is_noted() -> None:
     after = attested(listed(console("akash1p")), register({"akash1p": [REGION]}, [("akash1p", "akash1a", [REGION])]))
     [row] = after.rows
-    assert (row.audited_by, row.audited_attributes) == (("akash1a",), (REGION,))
+    assert (row.audited_by, row.audited_attributes) == (("akash1a",), ((*REGION, "akash1a"),))
     assert "only on the chain" in after.quarantined[-1][1]
 
 
@@ -87,7 +87,7 @@ def test_a_signature_for_what_is_claimed_no_more_does_not_count() -> None:
     moved = ("location-region", "us-west")
     signed = [("akash1p", "akash1a", [REGION]), ("akash1p", "akash1b", [REGION, TIER])]
     [row] = attested(listed(console("akash1p")), register({"akash1p": [moved, TIER]}, signed)).rows
-    assert (row.audited_by, row.audited_attributes) == (("akash1b",), (TIER,))
+    assert (row.audited_by, row.audited_attributes) == (("akash1b",), ((*TIER, "akash1b"),))
 
 
 def test_a_provider_that_the_chain_does_not_know_has_nobodys_word() -> None:
@@ -123,8 +123,7 @@ def test_nothing_counts_that_is_not_both_signed_and_claimed(
 ) -> None:
     audits = [("akash1p", auditor, pairs) for auditor, pairs in signed]
     [row] = attested(listed(console("akash1p", ["akash1a"], shown)), register({"akash1p": claims}, audits)).rows
-    everything = frozenset[tuple[str, str]]().union(*(pairs for _, pairs in signed))
-    assert set(row.audited_attributes) == everything & claims
+    assert set(row.audited_attributes) == {(*pair, who) for who, pairs in signed for pair in pairs & claims}
     assert set(row.audited_by) == {auditor for auditor, pairs in signed if pairs & claims}
 
 

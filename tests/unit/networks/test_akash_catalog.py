@@ -175,7 +175,7 @@ def test_countries_are_normalised_or_unknown(code: str | None, country: str | No
 def test_evidence_holds_only_what_an_auditor_signed() -> None:
     answer = answered([provider()])
     [row] = evidence_of(answer).rows
-    assert row.audited_attributes == (("location-region", "eu-west"),)
+    assert row.audited_attributes == (("location-region", "eu-west", "akash1audit"),)
     assert row.audited_by == ("akash1audit",)
     assert (row.is_online, row.is_valid_version, row.uptime_7d, row.country) == (True, True, 0.998, "NL")
     assert (row.raw_sha256, row.observed_at) == (answer.sha256, NOW)
