@@ -141,6 +141,10 @@ def _config(op: str, **values: object) -> dg.RunConfig:
 
 
 def _first_failure(result: dg.ExecuteInProcessResult) -> str:
+    """What failed checks found, which names a silent source; else the first step that failed and its error."""
+    found = [check.description for check in result.get_asset_check_evaluations() if not check.passed]
+    if found:
+        return "; ".join(text for text in found if text)
     failures = [event for event in result.all_events if event.is_step_failure]
     error = failures[0].step_failure_data.error if failures else None
     return f"{failures[0].step_key}: {error.message.strip()}" if failures and error else "see its log"

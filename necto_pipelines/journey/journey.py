@@ -39,11 +39,10 @@ def demonstration_order() -> OrderRequest:
 
 def require_sandbox(settings: Settings) -> None:
     """InvalidInput when a network is live: the demonstration moves simulated time and would leave a real lease open."""
-    if settings.akash_mode != "sandbox":
-        allowed = (
-            "the demonstration order is for the sandbox only: unset it, or use `necto order submit` for a real one"
-        )
-        raise InvalidInput([Problem("NECTO_AKASH_MODE", settings.akash_mode, allowed)])
+    live = {"NECTO_AKASH_MODE": settings.akash_mode, "NECTO_DISPERSED_MODE": settings.dispersed_mode}
+    allowed = "the demonstration order is for the sandbox only: unset it (live: docs/operations/settings.md)"
+    if problems := [Problem(name, mode, allowed) for name, mode in live.items() if mode != "sandbox"]:
+        raise InvalidInput(problems)
 
 
 def start_clock(clock: SandboxClock, hours: Decimal) -> None:
