@@ -24,7 +24,7 @@ token_market = dg.ScheduleDefinition(
 )
 cloud_market = dg.ScheduleDefinition(
     name="cloud_market",
-    description="Read the clouds' reference prices.",
+    description="Read the clouds' prices, live or from the dated reference.",
     job=refresh_clouds,
     cron_schedule="20 4 * * *",
     default_status=RUNNING,

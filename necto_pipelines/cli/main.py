@@ -18,7 +18,7 @@ COMMANDS: Final = {
     "up": ("running.up", "Start everything, carry one order to its verified invoice, serve until Ctrl-C."),
     "demo": ("running.demo", "Carry one order from discovery to a verified invoice, once."),
     "refresh": ("running.refresh", "Read every source again and recompute what follows from it."),
-    "sandbox": ("running.sandbox", "The simulated networks, prices and payment rail."),
+    "sandbox": ("running.sandbox", "The simulated networks, clouds, prices and payment rail."),
     "offers": ("market.offers", "What can be bought now, cheapest first."),
     "compare": ("market.compare", "The cheapest offer of each GPU against AWS, Azure and GCP."),
     "order": ("orders.app", "Orders: what is wanted, where it stands, and why."),

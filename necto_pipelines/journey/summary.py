@@ -69,8 +69,11 @@ def show(console: Console, runtime: Runtime, carried: Carried, found: dict[str, 
     """Print the summary for a person."""
     console.print()
     if found["simulated"]:
+        settings = runtime.settings
+        clouds = sorted({settings.aws_mode, settings.azure_mode, settings.gcp_mode})
         console.print(
-            "[yellow]Simulated:[/yellow] sandbox networks and payment rail; cloud prices are dated list prices."
+            "[yellow]Simulated:[/yellow] sandbox networks and payment rail. "
+            f"Cloud prices on demand: {', '.join(clouds)}; each row of the comparison carries its date."
         )
     console.print(_comparison(found))
     console.print(_choice(runtime, carried))

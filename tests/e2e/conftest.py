@@ -18,5 +18,5 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
 
 @pytest.fixture
 def copied_home(demonstrated: tuple[Path, Said], tmp_path: Path) -> Path:
-    """A copy of that home to tamper with."""
-    return Path(shutil.copytree(demonstrated[0], tmp_path / "home"))
+    """A copy of that home to tamper with, below a name that is awkward in a path."""
+    return Path(shutil.copytree(demonstrated[0], tmp_path / "my höme"))

@@ -20,7 +20,7 @@ from necto_pipelines.audit.proof import verify_tlog_proof
 from necto_pipelines.cli.output import opened_books
 from necto_pipelines.warehouse.warehouse import Warehouse
 
-pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
 
 @pytest.fixture
@@ -86,29 +86,23 @@ def test_the_pdf_can_be_read_and_says_what_is_owed(found: dict[str, Any]) -> Non
     assert "imulat" in text  # simulated data is labelled on the document too
 
 
-def test_a_second_demonstration_in_the_same_home_keeps_the_first_order(
+def test_a_second_demonstration_in_the_same_home_keeps_the_first_and_tells_a_person(
     copied_home: Path, found: dict[str, Any]
 ) -> None:
-    said = necto_process("demo", "--home", copied_home, "--json")
-    assert said.code == 0, said.err
-    second = said.json
-    assert [order["state"] for order in second["orders"]] == ["completed", "completed"]
-    assert second["orders"][0] == found["orders"][0]
-    assert second["leases"][0] == found["leases"][0]
-    assert second["invoice"]["number"].endswith("-000002")
-    assert second["audit"]["size"] > found["audit"]["size"]
-    assert second["audit"]["verified"] is True
-    for path in second["invoice"]["files"].values():
-        assert Path(path).is_file()
-
-
-def test_a_home_with_spaces_and_the_page_for_people(tmp_path: Path) -> None:
-    said = necto_process("demo", "--home", tmp_path / "my höme")
+    said = necto_process("demo", "--home", copied_home)
     assert said.code == 0, said.err
     for words in ("Simulated:", "saves against the cheapest cloud", "compliant providers", "necto audit trace NECTO-"):
         assert words in said.out
-    assert "verified" in said.out
     assert "Warning" not in said.err
+    orders = necto("order", "list", "--home", copied_home, "--json").json
+    assert [order["state"] for order in orders] == ["completed", "completed"]
+    assert orders[0]["id"] == found["orders"][0]["id"]
+    leases = necto("lease", "list", "--home", copied_home, "--json").json
+    assert [lease["state"] for lease in leases] == ["closed", "closed"]
+    assert leases[0]["id"] == found["leases"][0]["id"]
+    invoices = necto("invoice", "list", "--home", copied_home, "--json").json
+    assert [invoice["number"][-7:] for invoice in invoices] == ["-000001", "-000002"]
+    assert necto("audit", "verify", "--home", copied_home).code == 0
 
 
 def test_the_trail_verifies(home: Path, found: dict[str, Any]) -> None:

@@ -4,12 +4,16 @@ Real processes throughout: sandbox, code server, daemon, run workers. The tests 
 own; they do not depend on each other.
 """
 
+import json
+import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from support.necto_command import necto, order_text
+from support.necto_command import clean_environment, necto, necto_argv, necto_process, order_text
 from support.necto_stack import Stack, eventually, kill_9
 
 from necto_pipelines.model.order import Order
@@ -18,12 +22,7 @@ from necto_pipelines.procurement.order_document import read_order
 from necto_pipelines.procurement.runtime import service
 from necto_pipelines.procurement.submission import submit
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.e2e,
-    pytest.mark.xdist_group("kill"),
-    pytest.mark.timeout(600),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.timeout(600)]
 OPERATOR = service("operator")
 
 
@@ -70,6 +69,37 @@ def test_kills_before_the_reply_to_each_purchase_repeat_none_of_them(stack: Stac
         _kill_the_run_of(stack, order)
     assert order
     _assert_bought_once(stack, order, before, kills=3)
+
+
+def test_a_demonstration_that_was_killed_is_gone_on_with(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with (tmp_path / "said").open("wb") as said:
+        killed = subprocess.Popen(necto_argv("demo", "--home", home), env=clean_environment(), stdout=said, stderr=said)
+
+    def deployments() -> list[Any]:
+        assert killed.poll() is None, (tmp_path / "said").read_text()
+        return _kept(home)["deployments"]
+
+    eventually(deployments, "the deployment stands at the network", timeout_s=240)
+    killed.kill()
+    killed.wait()
+    again = necto_process("demo", "--home", home, "--json")
+    assert again.code == 0, again.err
+    assert [order["state"] for order in again.json["orders"]] == ["completed"]
+    assert len(again.json["leases"]) == 1
+    assert again.json["audit"]["verified"] is True
+    kept = _kept(home)
+    assert len(kept["swaps"]) == 2
+    assert len([lease for deployment in kept["deployments"] for lease in deployment["leases"]]) == 1
+    assert {deployment["state"] for deployment in kept["deployments"]} == {"closed"}
+
+
+def _kept(home: Path) -> dict[str, list[Any]]:
+    """What the sandbox of a home has kept: deployments and swaps."""
+    file = home / "sandbox" / "state.json"
+    state = json.loads(file.read_text()) if file.exists() else {}
+    chain, rail = state.get("chain", {}), state.get("rail", {})
+    return {"deployments": [*chain.get("deployments", {}).values()], "swaps": [*rail.get("swaps", {}).values()]}
 
 
 def _submit(stack: Stack, name: str) -> Order:

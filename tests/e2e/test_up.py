@@ -21,12 +21,7 @@ from support.necto_stack import eventually
 
 from necto_pipelines.journey.home import free_port
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.e2e,
-    pytest.mark.xdist_group("up"),
-    pytest.mark.timeout(600),
-]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.timeout(600)]
 UP_S = 300
 """how long a start may take on a busy machine"""
 STOP_S = 30
