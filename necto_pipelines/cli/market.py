@@ -35,7 +35,7 @@ def offers(
     network: Annotated[str | None, typer.Option(help="Networks, comma-separated.")] = None,
     country: Annotated[str | None, typer.Option(help="Countries, comma-separated ISO codes: DE,NL.")] = None,
     region: Annotated[str | None, typer.Option(help="Regions as the network names them, comma-separated.")] = None,
-    min_vram: Annotated[float, typer.Option(min=0, help="Least memory of one GPU, GiB.")] = 0,
+    min_vram: Annotated[float | None, typer.Option(min=1, help="Least memory of one GPU, GiB.")] = None,
     min_tflops: Annotated[float, typer.Option(min=0, help="Least dense FP16 compute of one GPU, TFLOPS.")] = 0,
     min_cpu: Annotated[float, typer.Option(min=0, help="Least free CPU cores.")] = 0,
     min_memory: Annotated[float, typer.Option(min=0, help="Least free memory, GiB.")] = 0,
@@ -58,7 +58,7 @@ def offers(
     query = Query(
         networks=_words(network),
         gpu=_checked("gpu", gpu, wanted_gpu),
-        min_vram_gib=min_vram,
+        min_vram_gib=min_vram or 0,
         min_fp16_tflops=min_tflops,
         gpus=gpus,
         min_cpu_cores=min_cpu,
