@@ -187,7 +187,7 @@ def test_books_verify_at_any_moment_while_others_write_and_sign(books: Books):
         verdicts = [books.verify()]
         while not all(work.done() for work in working):
             verdicts.append(books.verify())
-        assert all(work.result() for work in working)
+        assert sum(work.result() for work in working) > 0  # one may sign all that both wrote
     assert [verdict.faults for verdict in verdicts if not verdict.ok] == []
 
 
