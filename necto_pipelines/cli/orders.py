@@ -1,6 +1,5 @@
 """`necto order`: submit, list, show, cancel."""
 
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +10,14 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from necto_pipelines.books.books import Books
-from necto_pipelines.cli.output import OPERATOR, AsJson, Home, opened_books, print_json, print_table, stdout
-from necto_pipelines.failures import InvalidInput, Problem
+from necto_pipelines.cli.documents import read_document
+from necto_pipelines.cli.output import NEGATIVE, OPERATOR, AsJson, Home, opened_books, print_json, print_table, stdout
 from necto_pipelines.model.decision import Decision
 from necto_pipelines.model.money import plain
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState
-from necto_pipelines.procurement.order_document import MAX_BYTES, read_order
+from necto_pipelines.procurement.order_document import decoded, read_order
+from necto_pipelines.procurement.sdl_orders import order_from_sdl
 from necto_pipelines.procurement.submission import cancel
 from necto_pipelines.procurement.submission import submit as submit_order
 
@@ -31,15 +31,43 @@ def submit(
     json: AsJson = False,
 ) -> None:
     """Check an order document and put the order into the books. The orders sensor takes it from there."""
-    request = read_order(_document(file))
+    request = read_order(read_document(file))
     with opened_books(home) as books:
         order = submit_order(books, request, OPERATOR)
-    if json:
-        print_json(order.model_dump(mode="json"))
-    else:
-        typer.echo(
-            f"{order.id} {order.state}: {request.name}, at most ${request.budget_usd} from {request.cost_centre}"
-        )
+    _print_submitted(order, json)
+
+
+@app.command("from-sdl", context_settings=NEGATIVE)
+def from_sdl(
+    file: Annotated[Path, typer.Argument(help="Akash SDL document (YAML); - reads standard input.")],
+    hours: Annotated[str, typer.Option(help="How long the deployment shall run.")],
+    budget_usd: Annotated[str, typer.Option("--budget", help="The most the whole order may cost, USD.")],
+    cost_centre: Annotated[str, typer.Option(help="Cost centre whose budget pays.")],
+    name: Annotated[str | None, typer.Option(help="Name of the order; the file's name if not given.")] = None,
+    max_usd_per_gpu_hour: Annotated[
+        str | None, typer.Option(help="The most per GPU-hour, USD; else the document's own ceiling, if in uact.")
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="Only providers here: ISO codes, comma-separated.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the order that would be made; submit nothing.")] = False,
+    home: Home = None,
+    json: AsJson = False,
+) -> None:
+    """Order what an Akash SDL document deploys: same checks, same audit trail, placed at Akash as it stands."""
+    text = decoded(read_document(file))
+    fields: dict[str, object] = {
+        "name": name or ("sdl" if str(file) == "-" else file.stem),
+        "budget_usd": budget_usd,
+        "cost_centre": cost_centre,
+        "max_usd_per_gpu_hour": max_usd_per_gpu_hour,
+    }
+    countries = [code.strip() for code in (country or "").split(",") if code.strip()]
+    request = order_from_sdl(text, fields, hours=hours, countries=countries)
+    if show:
+        print_json(request.model_dump(mode="json"))
+        return
+    with opened_books(home) as books:
+        order = submit_order(books, request, OPERATOR)
+    _print_submitted(order, json)
 
 
 @app.command("list")
@@ -101,16 +129,12 @@ def cancel_order(order_id: Annotated[str, typer.Argument(help="Order id.")], hom
     stdout.print(f"{order.id} {order.state}")
 
 
-def _document(file: Path) -> bytes:
-    """The file's bytes, or those of standard input: one more than an order may have, so that no giant is read whole."""
-    try:
-        if str(file) == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
-        with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        allowed = f"name a file that can be read, or - for standard input ({error.strerror})"
-        raise InvalidInput([Problem("file", str(file), allowed)]) from error
+def _print_submitted(order: Order, json: bool) -> None:
+    if json:
+        print_json(order.model_dump(mode="json"))
+        return
+    request = order.request
+    typer.echo(f"{order.id} {order.state}: {request.name}, at most ${request.budget_usd} from {request.cost_centre}")
 
 
 def _gpu(order: Order) -> str:

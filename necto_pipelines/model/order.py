@@ -57,6 +57,8 @@ class Requirement(BaseModel):
     """True accepts capacity that its provider may take back"""
     image: Line = Field(default="ghcr.io/necto-examples/cuda-job:1.0", min_length=1, max_length=512)
     port: int = Field(default=8080, ge=1, le=65535)
+    sdl: str | None = Field(default=None, max_length=65_536)
+    """an Akash SDL document to be placed as it is (`necto order from-sdl`); the other fields say what it needs"""
 
 
 class Policy(BaseModel):

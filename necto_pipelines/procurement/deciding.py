@@ -28,6 +28,8 @@ LASTING: Final = frozenset(
     {
         Refusal.GPU,
         Refusal.VRAM,
+        Refusal.UNIT,
+        Refusal.MIN_HOURS,
         Refusal.COUNTRY,
         Refusal.NETWORK,
         Refusal.PRICE_CAP,

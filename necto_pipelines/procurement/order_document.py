@@ -8,11 +8,10 @@ from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
-from yaml.constructor import ConstructorError
-from yaml.nodes import MappingNode, ScalarNode
 
 from necto_pipelines.failures import InvalidInput, Problem
 from necto_pipelines.model.order import OrderRequest
+from necto_pipelines.strict_yaml import PlainYaml
 
 MAX_BYTES: Final = 65_536
 _EXAMPLE: Final = "an order is a mapping of fields, for example `cost_centre: research`"
@@ -42,58 +41,40 @@ _ALLOWED: Final = {
 _SHOULD: Final = re.compile(r"^(?:[A-Z][a-z]*|Decimal input) should")
 
 
-class _PlainYaml(yaml.SafeLoader):
-    """YAML whose scalars stay the text they were written as, but for null: each field reads that text by its own rule.
-
-    YAML 1.1 would make NO (Norway) a boolean, 010 the number 8 and 4:30 the number 270; a float would lose digits.
-    """
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
-        first: [(tag, pattern) for tag, pattern in resolvers if tag == "tag:yaml.org,2002:null"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A field that is given twice is a fault: PyYAML would take the last one, and which is meant is not known."""
-        keys = [key for key, _ in node.value] if isinstance(node, MappingNode) else []
-        seen: set[str] = set()
-        for key in keys:
-            if not isinstance(key, ScalarNode):
-                continue  # not hashable, which the loader says itself
-            if key.value in seen:
-                raise ConstructorError(problem=f"the field {key.value} is given twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def read_order(document: str | bytes) -> OrderRequest:
     """Parse and check an order document (YAML, or JSON, which is YAML; UTF-8).
 
     Raises InvalidInput with one Problem for each fault, in the order of the document's fields.
     """
-    text = document if isinstance(document, str) else _decoded(document)
+    text = document if isinstance(document, str) else decoded(document)
     fields = _parsed(text)
     if not isinstance(fields, dict):
         raise InvalidInput([Problem("file", "nothing" if fields is None else fields, _EXAMPLE)])
+    return order_of(fields)
+
+
+def order_of(fields: dict[str, Any]) -> OrderRequest:
+    """The order that these fields make. Raises InvalidInput with one Problem for each fault."""
     try:
         return OrderRequest.model_validate(fields)
     except ValidationError as error:
         raise InvalidInput([_problem(fault) for fault in error.errors()]) from error
 
 
-def _decoded(document: bytes) -> str:
+def decoded(document: bytes) -> str:
+    """The text of a document in UTF-8. Raises InvalidInput when it is something else, or longer than MAX_BYTES."""
     if len(document) > MAX_BYTES:
         raise InvalidInput([Problem("file", f"more than {MAX_BYTES} bytes", "an order is a short document")])
     try:
         return document.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = document[error.start : error.start + 8]
-        raise InvalidInput([Problem(f"byte {error.start}", found, "write the order as text in UTF-8")]) from error
+        raise InvalidInput([Problem(f"byte {error.start}", found, "write the document as text in UTF-8")]) from error
 
 
 def _parsed(text: str) -> Any:
     try:
-        return yaml.load(text, _PlainYaml)  # noqa: S506 - a safe loader
+        return yaml.load(text, PlainYaml)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "file"

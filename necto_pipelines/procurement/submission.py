@@ -4,10 +4,16 @@ from necto_pipelines.books.books import Actor, Books
 from necto_pipelines.model.order import Order, OrderRequest
 from necto_pipelines.model.state import OrderState
 from necto_pipelines.procurement.ending import give_back
+from necto_pipelines.procurement.sdl_orders import check_sdl
 
 
 def submit(books: Books, request: OrderRequest, actor: Actor) -> Order:
-    """Put the order into the books. InvalidInput when the cost centre is unknown or its budget does not cover it."""
+    """Put the order into the books.
+
+    InvalidInput when the cost centre is unknown or its budget does not cover it, or when an order that brings an SDL
+    document says otherwise than the document.
+    """
+    check_sdl(request)
     with books.change(actor) as change:
         return change.submit(request)
 

@@ -11,7 +11,9 @@ from support.procurement_world import ACTOR, World, procurement_world
 from necto_pipelines.model.lease import EffectState
 from necto_pipelines.model.state import LeaseState, OrderState
 from necto_pipelines.procurement.invoicing import invoice_files, issue_month
+from necto_pipelines.procurement.sdl_orders import order_from_sdl
 from necto_pipelines.procurement.settling import due_leases, settle
+from necto_pipelines.procurement.submission import submit
 from necto_pipelines.procurement.tracing import trace_invoice
 
 pytestmark = pytest.mark.integration
@@ -220,3 +222,46 @@ def _all_hops(hop):  # type: ignore[no-untyped-def]
     for below in hop.hops:
         yield below
         yield from _all_hops(below)
+
+
+SDL = """\
+version: "2.0"
+services:
+  train: {image: ghcr.io/acme/train:1, expose: [{port: 8080, as: 80, to: [{global: true}]}]}
+  cache: {image: redis, expose: [{port: 6379, to: [{service: train}]}]}
+profiles:
+  compute:
+    big:
+      resources:
+        cpu: {units: 8}
+        memory: {size: 32Gi}
+        storage: {size: 50Gi}
+        gpu: {units: 1, attributes: {vendor: {nvidia: [{model: h100, ram: 80Gi}]}}}
+    small: {resources: {cpu: {units: 1}, memory: {size: 1Gi}, storage: {size: 1Gi}}}
+  placement:
+    anywhere: {pricing: {big: {denom: uact, amount: 8000}, small: {denom: uact, amount: 500}}}
+deployment:
+  train: {anywhere: {profile: big, count: 1}}
+  cache: {anywhere: {profile: small, count: 1}}
+"""
+
+
+def test_an_order_that_brings_an_sdl_document_is_placed_as_the_document_says(world: World) -> None:
+    fields = {"name": "finetune", "cost_centre": "research", "budget_usd": "40"}
+    request = order_from_sdl(SDL, fields, hours="4")
+    order = world.procure(submit(world.runtime.books, request, ACTOR).id)
+    assert order.state is OrderState.ACTIVE, order.reason
+    (lease,) = world.runtime.books.leases()
+    assert lease.network == "akash"
+    assert lease.usd_per_hour <= Decimal("5.2")  # 8500 uact in each of 600 to 613 blocks
+    assert world.runtime.networks["akash"].status(lease.network_ref).healthy
+
+
+def test_a_lost_reply_to_an_sdl_order_is_reconciled_and_nothing_is_placed_twice(world: World) -> None:
+    world.fault("POST", "/akash/v1/deployments", "drop_reply")
+    request = order_from_sdl(SDL, {"name": "x", "cost_centre": "research", "budget_usd": "40"}, hours="4")
+    order = world.procure(submit(world.runtime.books, request, ACTOR).id)
+    for _ in range(3):
+        order = world.procure(order.id) if order.state is not OrderState.ACTIVE else order
+    assert order.state is OrderState.ACTIVE, order.reason
+    assert len(world.state()["deployments"]) == 1

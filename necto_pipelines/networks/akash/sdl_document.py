@@ -1,72 +1,72 @@
-"""The shape of an SDL document (versions 2.0 and 2.1), as far as Necto writes and reads it.
+"""The shape of an SDL document, versions 2.0 and 2.1: every field of the network's schema, and what one part alone
+must hold.
 
-Source of the format: akash-network/chain-sdk go/sdl (schema, group builder and fixtures), commit 55f1c6837f99. Fields
-that the network knows but Necto has no use for (leased IPs, mounted volumes, registry credentials, HTTP options,
-reclamation, confidential compute) are refused as unknown: to guess at their manifest would give a wrong hash.
-Sizes are held as what the network counts in: millicores and bytes. Reading and writing belong to `sdl.py`.
+Source of the format: akash-network/chain-sdk go/sdl (sdl-input.schema.yaml and the reader), commit 55f1c6837f99. What
+holds between the parts stands in `sdl_rules.py`; amounts in `sdl_quantities.py`.
 """
 
-import re
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-_CPU = re.compile(r"(\d+(?:\.\d+)?)(m?)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([kmgtpe]?)(i?)", re.IGNORECASE)
-_PREFIXES: Final = ("", "k", "m", "g", "t", "p", "e")
+from necto_pipelines.networks.akash.sdl_quantities import Amount, Bytes, GpuRam, GpuUnits, Millicores, Port, Window
 
-
-def _millicores(value: object) -> int:
-    match = None if isinstance(value, bool) else _CPU.fullmatch(str(value))
-    if match is None or Decimal(match[1]) == 0:
-        raise ValueError("a number of cores above zero is needed, such as 4, 0.5 or 500m")
-    return _up(Decimal(match[1]) * (1 if match[2] else 1000))
-
-
-def _bytes(value: object) -> int:
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("a size as text is needed, such as 512Mi or 64Gi")
-    base = 1024 if match[3] else 1000
-    return _up(Decimal(match[1]) * base ** _PREFIXES.index(match[2].lower()))
-
-
-def _amount(value: object) -> Decimal:
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if isinstance(value, bool) or not amount.is_finite() or amount < 0:
-        raise ValueError("a number of zero or more is needed")
-    return amount
-
-
-def _up(exact: Decimal) -> int:
-    """Whole units; the network rounds fractions up."""
-    return int(exact.to_integral_value(rounding=ROUND_CEILING))
+MAX_HTTP_BODY_BYTES: Final = 104_857_600
+MAX_PROXY_BUFFER_BYTES: Final = 1_048_576
+MAX_HTTP_TIMEOUT_MS: Final = 60_000
+RAM_CLASS: Final = "ram"
+DEFAULT_VOLUME: Final = "default"
 
 
 def _listed(value: object) -> object:
-    """One volume may stand without its list."""
-    return value if isinstance(value, list) else [value]
+    """One volume may stand without its list, and has the default name then."""
+    if isinstance(value, dict):
+        return [value | {"name": DEFAULT_VOLUME}]
+    return value
 
 
-Millicores = Annotated[int, BeforeValidator(_millicores)]
-Bytes = Annotated[int, BeforeValidator(_bytes)]
-Amount = Annotated[Decimal, BeforeValidator(_amount)]
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+def _truth(value: object) -> object:
+    """A storage attribute is text to the network; `true` and "true" are the same to it."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class To(_Part):
-    """Who may reach a port: everyone, or one service."""
+class HttpOptions(_Part):
+    """How the provider's ingress treats a port. None and zero alike leave the network's default in place."""
 
-    everyone: bool = Field(default=False, alias="global")
+    max_body_size: int | None = Field(default=None, ge=0, le=MAX_HTTP_BODY_BYTES, strict=True)
+    proxy_buffer_size: int | None = Field(default=None, ge=0, le=MAX_PROXY_BUFFER_BYTES, strict=True)
+    read_timeout: int | None = Field(default=None, ge=0, le=MAX_HTTP_TIMEOUT_MS, strict=True)
+    """milliseconds; so are the next two time-outs"""
+    send_timeout: int | None = Field(default=None, ge=0, le=MAX_HTTP_TIMEOUT_MS, strict=True)
+    next_timeout: int | None = Field(default=None, ge=0, strict=True)
+    next_tries: int | None = Field(default=None, ge=0, strict=True)
+    next_cases: (
+        tuple[Literal["error", "timeout", "500", "502", "503", "504", "403", "404", "429", "off"], ...] | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _off_stands_alone(self) -> Self:
+        if "off" in (self.next_cases or ()) and self.next_cases != ("off",):
+            raise ValueError("off must be the only one of next_cases")
+        return self
+
+
+class To(_Part):
+    """Who may reach a port: everyone, on a leased IP if one is named, or one service."""
+
+    everyone: bool = Field(default=False, alias="global", strict=True)
     service: str = ""
+    ip: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _an_ip_is_for_everyone(self) -> Self:
+        if self.ip and not self.everyone:
+            raise ValueError("a port on a leased IP must be global: true")
+        return self
 
 
 class Expose(_Part):
@@ -76,7 +76,50 @@ class Expose(_Part):
     outside: Port | None = Field(default=None, alias="as")
     proto: Literal["TCP", "UDP", "tcp", "udp"] = "TCP"
     accept: tuple[str, ...] = ()
+    http_options: HttpOptions = HttpOptions()
     to: tuple[To, ...] = ()
+
+
+class Credentials(_Part):
+    """How the provider signs in to the image's registry."""
+
+    host: str = Field(min_length=1)
+    username: str = Field(min_length=1)
+    password: str = Field(min_length=6, repr=False)
+    email: str | None = Field(default=None, min_length=5)
+
+    @model_validator(mode="after")
+    def _not_blank(self) -> Self:
+        if not (self.host.strip() and self.username.strip() and self.password.strip()):
+            raise ValueError("host, username and password must not be blank")
+        return self
+
+
+class Mount(_Part):
+    """Where a service sees a volume."""
+
+    mount: str | None = Field(default=None, pattern="^/")
+    read_only: bool = Field(default=False, alias="readOnly", strict=True)
+
+
+class Permissions(_Part):
+    """What a service may ask its provider about its own lease."""
+
+    read: tuple[Literal["deployment", "logs", "events"], ...] = ()
+
+
+class Params(_Part):
+    """Mounted volumes, permissions, and confidential computing."""
+
+    storage: dict[str, Mount] = {}
+    permissions: Permissions | None = None
+    tee: Literal["cpu", "cpu-gpu"] | None = None
+
+
+class Dependency(_Part):
+    """A service to be started first; no part of the manifest."""
+
+    service: str = ""
 
 
 class Service(_Part):
@@ -87,12 +130,22 @@ class Service(_Part):
     args: tuple[str, ...] | None = None
     env: tuple[str, ...] | None = None
     expose: tuple[Expose, ...] | None = None
+    dependencies: tuple[Dependency, ...] = ()
+    params: Params | None = None
+    credentials: Credentials | None = None
+
+
+class CpuAttributes(_Part):
+    """The kind of processor."""
+
+    arch: Literal["amd64", "arm64"] | None = None
 
 
 class Cpu(_Part):
     """`units` in millicores."""
 
     units: Millicores
+    attributes: CpuAttributes = CpuAttributes()
 
 
 class Memory(_Part):
@@ -101,18 +154,45 @@ class Memory(_Part):
     size: Bytes
 
 
-class Volume(_Part):
-    """Scratch disk; `size` in bytes."""
+class VolumeAttributes(_Part):
+    """The kind of disk. A persistent one outlives the container; a class other than `ram` is always persistent."""
 
-    name: str = "default"
+    storage_class: Literal["default", "beta1", "beta2", "beta3", "ram"] | None = Field(default=None, alias="class")
+    persistent: Annotated[bool, BeforeValidator(_truth)] = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def _class_and_persistence_fit(self) -> Self:
+        if self.storage_class == RAM_CLASS and self.persistent:
+            raise ValueError("storage of class ram cannot be persistent")
+        if self.storage_class not in (None, RAM_CLASS) and not self.persistent:
+            raise ValueError(f"storage of class {self.storage_class} needs persistent: true")
+        return self
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Keys and values as the network holds them, by key."""
+        given = self.storage_class or (DEFAULT_VOLUME if self.persistent else None)
+        return [*([("class", given)] if given else []), ("persistent", str(self.persistent).lower())]
+
+
+class Volume(_Part):
+    """Disk; `size` in bytes."""
+
+    name: str = DEFAULT_VOLUME
     size: Bytes
+    attributes: VolumeAttributes | None = None
+
+    @property
+    def persistent(self) -> bool:
+        """True when the disk outlives the container."""
+        return self.attributes is not None and self.attributes.persistent
 
 
 class GpuModel(_Part):
     """A model under the network's own name."""
 
     model: str = Field(min_length=1)
-    ram: str | None = None
+    ram: GpuRam | None = None
     interface: Literal["pcie", "sxm"] | None = None
 
     @property
@@ -137,11 +217,11 @@ class GpuAttributes(_Part):
 class Gpus(_Part):
     """How many GPUs, and which."""
 
-    units: int = Field(default=0, ge=0)
+    units: GpuUnits = 0
     attributes: GpuAttributes | None = None
 
     @model_validator(mode="after")
-    def _both_or_neither(self) -> "Gpus":
+    def _both_or_neither(self) -> Self:
         if (self.units > 0) != (self.attributes is not None):
             raise ValueError("units above zero and attributes.vendor must be given together")
         return self
@@ -162,6 +242,13 @@ class Resources(_Part):
     memory: Memory
     storage: Annotated[tuple[Volume, ...], BeforeValidator(_listed)]
     gpu: Gpus = Gpus()
+
+    @model_validator(mode="after")
+    def _volumes_have_their_own_names(self) -> Self:
+        names = [volume.name for volume in self.storage]
+        if len(set(names)) < len(names):
+            raise ValueError("each volume needs a name of its own; one without a name is called default")
+        return self
 
 
 class Compute(_Part):
@@ -206,10 +293,25 @@ class Share(_Part):
     count: int = Field(ge=1, strict=True)
 
 
+class Endpoint(_Part):
+    """An address to be leased."""
+
+    kind: Literal["ip"]
+
+
+class Reclamation(_Part):
+    """How much notice a provider must give before it takes the capacity back (AEP-82)."""
+
+    min_window: Window
+
+
 class Sdl(_Part):
-    """A whole document. `deployment` maps service, then placement, to its share."""
+    """A whole document. `deployment` maps service, then placement, to its share. `include` has no effect."""
 
     version: Literal["2.0", "2.1"]
+    include: tuple[str, ...] = ()
     services: dict[str, Service]
     profiles: Profiles
     deployment: dict[str, dict[str, Share]]
+    endpoints: dict[Annotated[str, Field(pattern="^[a-z]+[-_0-9a-z]+$")], Endpoint] = {}
+    reclamation: Reclamation | None = None

@@ -133,8 +133,8 @@ def test_a_gpu_that_sdl_cannot_ask_for_is_refused_by_name(family: str) -> None:
         text_of(gpu_family=family, vram_gib=192)
 
 
-def test_services_of_one_profile_share_their_resource_unit_in_the_group_but_not_in_the_manifest() -> None:
-    [group] = sdl.groups_of(TWO_SERVICES)
+def test_from_version_2_1_on_services_of_one_profile_share_their_resource_unit_in_the_group() -> None:
+    [group] = sdl.groups_of(TWO_SERVICES.replace("2.0", "2.1"))
     assert group["requirements"] == {
         "signed_by": {"all_of": ["akash1a"], "any_of": None},
         "attributes": [{"key": "host", "value": "akash"}, {"key": "region", "value": "us-west"}],
@@ -144,8 +144,10 @@ def test_services_of_one_profile_share_their_resource_unit_in_the_group_but_not_
     assert unit["resource"]["cpu"]["units"]["val"] == "500"
     assert unit["resource"]["memory"]["size"]["val"] == "1000000000"
     assert unit["resource"]["endpoints"] == [{"sequence_number": 0}, {"kind": 1, "sequence_number": 0}]
+    assert [unit["count"] for unit in sdl.groups_of(TWO_SERVICES)[0]["resources"]] == [1, 2]
     [manifest] = sdl.manifest_of(TWO_SERVICES)
     api, web = manifest["services"]
+    assert (api["resources"]["id"], web["resources"]["id"]) == (1, 2)
     assert (api["name"], api["command"], api["args"], api["env"]) == ("api", ["run"], ["--fast"], ["A=1"])
     assert api["resources"]["endpoints"] == []
     assert [(e["port"], e["proto"], e["service"], e["global"], e["hosts"]) for e in web["expose"]] == [
@@ -177,7 +179,7 @@ def changed(path: str, value: object) -> str:
     ("path", "value", "message"),
     [
         ("version", "3.0", "version: '3.0' is not allowed"),
-        ("version", None, "version: missing; Field required"),
+        ("version", None, "version: missing; this field is needed"),
         ("colour", "red", "colour: 'red' is not allowed"),
         ("services.web.image", "", "services.web.image"),
         ("services.web.expose.0.port", 70000, r"services.web.expose.0.port: 70000"),
