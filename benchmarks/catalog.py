@@ -1,39 +1,107 @@
-"""How fast a network's answer becomes a table: bytes -> checked rows -> `Offer` -> frame -> Arrow."""
+"""`make bench`: what the catalog costs: refreshing it, and asking it. Ratios against yardsticks of the same run.
 
-import io
+python benchmarks/catalog.py [--offers 100000] [--skypilot DIR] [--repetitions 3] [--quick] [--json] [--folder DIR]
+
+`--skypilot` names a folder of price lists in SkyPilot's format (`…/<cloud>/vms.csv`), which are then what is asked;
+without it a made-up table of the same size and shape is. The figures of one run and how to read them:
+docs/reference/benchmarks.md.
+"""
+
+import argparse
 import json
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import httpx
-import pyarrow as pa
-import pyarrow.parquet as pq
-from measure import Extent, Measurement, compare, seconds
-from sandbox import running_sandbox
+from measure import Extent, Measurement, compare, machine, seconds
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
-from necto_pipelines.fetching import raw_answer
-from necto_pipelines.model.answer import RawAnswer
-from necto_pipelines.model.clock import FrozenClock
-from necto_pipelines.model.offer import SourceMode
-from necto_pipelines.model.tables import OFFERS
-from necto_pipelines.networks.akash.catalog import offers_of
+STATEMENT = (
+    "Times belong to the machine; the ratios do not. Both sides of each ratio took turns in the same process, and the"
+    " ratio is of the medians of their processor times."
+)
+
+
+def main() -> None:
+    """Measure, and print tables or one JSON object; progress goes to standard error."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--offers", type=int, default=100_000, help="offers in the refresh (default: %(default)s)")
+    parser.add_argument("--skypilot", type=Path, help="folder of price lists to ask (default: a made-up table)")
+    parser.add_argument("--repetitions", type=int, default=3, help="of each side (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="once and little: shows that it runs, measures nothing")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "build", help="where to write")
+    given = parser.parse_args()
+    if given.quick:
+        given.offers, given.repetitions = 400, 1
+    given.folder.mkdir(parents=True, exist_ok=True)
+    facts, progress = machine(), Console(stderr=True)
+    # Imported here: not before --help was answered.
+    from querying import measure_queries
+    from refreshing import measure_refresh
+
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", dir=given.folder) as folder,
+        progress.status(f"refreshing {given.offers:,} offers"),
+    ):
+        refresh = measure_refresh(given.offers, given.repetitions, Path(folder))
+    with progress.status("asking"):
+        queries = measure_queries(given.skypilot, given.repetitions, quick=given.quick)
+    document = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "quick": given.quick,
+        "statement": STATEMENT,
+        "machine": facts,
+        "refresh": [asdict(each) | {"ratio": each.ratio} for each in refresh],
+        "queries": asdict(queries),
+    }
+    if given.json:
+        print(json.dumps(document, indent=2))
+    else:
+        show(Console(), document)
+
+
+def show(console: Console, document: dict[str, Any]) -> None:
+    """Tables for people."""
+    table = _table("Refreshing", "what", "s (wall)", "MiB", "yardstick", "s (wall)", "MiB", "ratio")
+    for each in document["refresh"]:
+        ours, yardstick = ((_pair(side), _mib(side["peak_mib"])) for side in (each["ours"], each["yardstick"]))
+        table.add_row(each["what"], *ours, each["yardstick_what"], *yardstick, f"{each['ratio']:.2f} ×")
+    console.print(table)
+    asked = document["queries"]
+    table = _table(
+        f"{asked['queries']} questions to {asked['rows']:,} rows ({asked['source']}); every answer is the naive one's",
+        *("", "p50 ms", "p99 ms", "max ms", "p50 wall", "p99 wall", "times ours"),
+    )
+    for name, spread in asked["spreads"].items():
+        figures = (spread[key] for key in ("p50_ms", "p99_ms", "max_ms", "p50_wall_ms", "p99_wall_ms"))
+        table.add_row(name, *(f"{figure:.3f}" for figure in figures), f"{asked['times_ours'][name]:.3g} ×")
+    console.print(table)
+    console.print(f"Building the index, once for each catalog: {asked['load_s']:.2f} s of processor time.")
+    console.print(document["statement"], style="dim")
+    console.print("  ".join(f"{name} {value}" for name, value in document["machine"].items()), style="dim")
 
 
 def measure_catalog(extent: Extent) -> list[Measurement]:
-    """Normalising `extent.offers` offers, against reading the same JSON and writing the finished table as Parquet."""
-    providers, prices = market_of(extent.offers)
-    table = _normalised(providers, prices)
+    """For `spine.py`: normalising `extent.offers` offers, against reading the same JSON and writing the table."""
+    from refreshing import made, normalised, parquet_of, read_only
+
+    answers = made(extent.offers)
+    table = normalised(answers)
 
     def least_work() -> None:
-        json.loads(providers.body)
-        json.loads(prices.body)
-        pq.write_table(table, io.BytesIO(), compression="zstd")
+        read_only(answers)
+        parquet_of(table)
 
-    size = (len(providers.body) + len(prices.body)) / 2**20
     return [
         compare(
             "catalog_normalisation",
-            f"{table.num_rows:,} offers from {size:.0f} MiB of the network's JSON to an Arrow table",
-            lambda: seconds(lambda: _normalised(providers, prices)),
+            f"{table.num_rows:,} offers from {answers.size_mib:.0f} MiB of networks' JSON to an Arrow table",
+            lambda: seconds(lambda: normalised(answers)),
             "json.loads of the same bytes, and writing the table as Parquet",
             lambda: seconds(least_work),
             unit="s",
@@ -42,38 +110,20 @@ def measure_catalog(extent: Extent) -> list[Measurement]:
     ]
 
 
-def market_of(offers: int) -> tuple[RawAnswer, RawAnswer]:
-    """Answers that hold at least `offers` offers: the sandbox's market, which is as the real one, many times over.
-
-    Each round has the same providers and bids under other addresses, with those that offer nothing, as in real lists.
-    """
-    clock = FrozenClock()
-    with running_sandbox(clock) as port:
-        base = f"http://127.0.0.1:{port}/akash/v1"
-        providers: list[dict[str, Any]] = httpx.get(f"{base}/providers").json()
-        prices: dict[str, Any] = httpx.get(f"{base}/gpu-prices", params={"debug": "true"}).json()
-
-    def answers(rounds: int) -> tuple[RawAnswer, RawAnswer]:
-        rows = [_renamed(row, number) for number in range(rounds) for row in providers]
-        models = [model | {"providersWithBestBid": _bids(model, rounds)} for model in prices["models"]]
-        return _answer(f"{base}/providers", rows, clock), _answer(f"{base}/gpu-prices", {"models": models}, clock)
-
-    in_one = len(offers_of(*answers(1), mode=SourceMode.SANDBOX).rows)
-    return answers(-(-offers // in_one))
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("", "what", "yardstick") else "right", overflow="fold")
+    return table
 
 
-def _bids(model: dict[str, Any], rounds: int) -> list[dict[str, Any]]:
-    bids = model.get("providersWithBestBid", [])
-    return [bid | {"provider": _renamed(bid["provider"], number)} for number in range(rounds) for bid in bids]
+def _pair(side: dict[str, Any]) -> str:
+    return f"{side['cpu_s']:.2f} ({side['wall_s']:.2f})"
 
 
-def _renamed(row: dict[str, Any], number: int) -> dict[str, Any]:
-    return row | {"owner": f"{row['owner'][:-6]}{number:06d}"}
+def _mib(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
 
 
-def _answer(url: str, document: object, clock: FrozenClock) -> RawAnswer:
-    return raw_answer(url, json.dumps(document, separators=(",", ":")).encode(), clock)
-
-
-def _normalised(providers: RawAnswer, prices: RawAnswer) -> pa.Table:
-    return OFFERS.arrow(OFFERS.frame(offers_of(providers, prices, mode=SourceMode.SANDBOX).rows))
+if __name__ == "__main__":
+    main()

@@ -5,14 +5,14 @@ from typing import Any
 
 import dagster as dg
 
-from necto_pipelines.assets import billing, compliance, discovery, market
+from necto_pipelines.assets import billing, compliance, discovery, market, reliability
 from necto_pipelines.checks import expectations, invariants
-from necto_pipelines.jobs import procure, refresh, settle
+from necto_pipelines.jobs import failover, procure, refresh, settle
 from necto_pipelines.networks.registry import open_networks
 from necto_pipelines.resources.parquet_io import PARQUET_IO, parquet_io_manager
 from necto_pipelines.resources.runtime import RuntimeResource
 from necto_pipelines.schedules import schedules
-from necto_pipelines.sensors import automation, leases, orders
+from necto_pipelines.sensors import automation, health, leases, orders
 from necto_pipelines.settings import Settings
 
 # Dagster binds resources to sensors through a parameter of its own that it calls beta; the text says nothing to a user.
@@ -23,6 +23,8 @@ assets = [
     market.token_prices,
     market.price_comparison,
     compliance.compliance_scores,
+    reliability.lease_telemetry,
+    reliability.reliability_scores,
     billing.leases,
     billing.usage_charges,
     billing.invoices,
@@ -34,8 +36,9 @@ checks = [
     invariants.savings_recomputed,
     invariants.invoices_readd,
 ]
-jobs = [*refresh.jobs, procure.procure, settle.settle_job]
+jobs = [*refresh.jobs, procure.procure, settle.settle_job, failover.failover_job]
 sensors = [automation.derived_assets, orders.pending_orders, leases.finished_leases]
+"""besides one for each network that is set up, which watches its leases"""
 resources: dict[str, Any] = {
     "runtime": RuntimeResource(),
     PARQUET_IO: parquet_io_manager,
@@ -53,7 +56,7 @@ def build_definitions(**overrides: Any) -> dg.Definitions:
         "asset_checks": checks,
         "jobs": jobs,
         "schedules": schedules,
-        "sensors": sensors,
+        "sensors": [*sensors, *health.watch_sensors(networks, settings.watch_interval_s)],
         # Steps are calls over HTTP and small frames: a process for each would cost five CPU-seconds apiece.
         "executor": dg.in_process_executor,
     }

@@ -4,7 +4,7 @@
 import dagster as dg
 
 from necto_pipelines.assets.billing import MONTHS
-from necto_pipelines.jobs.refresh import bill_month, refresh_catalog, refresh_clouds, refresh_market
+from necto_pipelines.jobs.refresh import bill_month, refresh_catalog, refresh_clouds, refresh_market, refresh_telemetry
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -29,6 +29,13 @@ cloud_market = dg.ScheduleDefinition(
     cron_schedule="20 4 * * *",
     default_status=RUNNING,
 )
+telemetry = dg.ScheduleDefinition(
+    name="telemetry",
+    description="Take what the watch has seen of running leases out of the books.",
+    job=refresh_telemetry,
+    cron_schedule="*/15 * * * *",
+    default_status=RUNNING,
+)
 
 
 @dg.schedule(
@@ -45,4 +52,4 @@ def billing(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"bill-{month.start:%Y-%m}", partition_key=f"{month.start:%Y-%m}")
 
 
-schedules = [discovery, token_market, cloud_market, billing]
+schedules = [discovery, token_market, cloud_market, telemetry, billing]

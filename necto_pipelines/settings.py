@@ -1,5 +1,7 @@
 """Every NECTO_* variable, once."""
 
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +20,11 @@ def default_home() -> Path:
     here = Path.cwd()
     found = next((folder / ".necto" for folder in (here, *here.parents) if (folder / ".necto").is_dir()), None)
     return found or here / ".necto"
+
+
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
+    return f"NECTO_{field.upper()}"
 
 
 class Settings(BaseSettings):
@@ -42,6 +49,10 @@ class Settings(BaseSettings):
     dispersed_api_url: str = ""
     dispersed_public_key: str = ""
     dispersed_secret_key: SecretStr | None = None
+    aethir_mode: Mode = "sandbox"
+    """live: offers of the rate card only, because Aethir publishes no API for buying"""
+    aethir_rate_card: Path | None = None
+    """a .yaml or .csv file with what Aethir or a reseller quoted; it takes the place of the simulated offers"""
     extra_networks: tuple[str, ...] = ()
     """further networks as `module:function`; the function takes (settings, clock) and gives a Network"""
 
@@ -52,6 +63,11 @@ class Settings(BaseSettings):
     gcp_mode: CloudMode = "snapshot"
     gcp_prices_url: str = ""
     gcp_api_key: SecretStr | None = None
+
+    skypilot_catalogs: Path | None = None
+    """a folder of price lists in SkyPilot's format, `<cloud>/vms.csv` or `v8/<cloud>/vms.csv`: further clouds"""
+    skypilot_as_of: date | None = None
+    """the date of the prices in the lists that have none beside them (`as-of.txt`)"""
 
     prices_mode: Mode = "sandbox"
     """the token price sources together"""
@@ -82,6 +98,24 @@ class Settings(BaseSettings):
     bid_poll_s: float = Field(default=3.0, gt=0)
     retry_wait_s: int = Field(default=60, gt=0)
     """how long an order waits before it is tried again"""
+
+    watch_interval_s: int = Field(default=30, gt=0)
+    """how often every active lease is looked at"""
+    watch_timeout_s: float = Field(default=20.0, gt=0)
+    """how long one look at all leases of a network may take; who has not answered by then is unknown"""
+    failover_grace_s: int = Field(default=180, gt=0)
+    """how long a lease may be unhealthy before it is given up"""
+    unknown_grace_s: int = Field(default=900, gt=0)
+    """how long nothing may be known of a lease before it is given up"""
+    failure_domain_rest_s: int = Field(default=3600, ge=0)
+    """how long an order is not placed again where its lease failed: that region and organisation, or network"""
+    max_usd_per_provider: Decimal | None = Field(default=None, gt=0)
+    """the most that leases at one provider together may cost; unset: no limit"""
+    max_usd_per_network: Decimal | None = Field(default=None, gt=0)
+    max_failovers: int = Field(default=3, ge=0)
+    """how often the job of one order is placed anew after its lease failed"""
+    telemetry_keep_days: int = Field(default=30, gt=0)
+    """older telemetry is dropped; changes of health stay in the audit trail for ever"""
     log_origin: str = "necto.local/audit"
     """name of the audit log in its checkpoints (C2SP origin line): schema-less, never changed once in use"""
 
@@ -93,7 +127,12 @@ class Settings(BaseSettings):
     @property
     def simulated(self) -> bool:
         """True when any source is the sandbox: shown on every screen and document."""
-        return "sandbox" in (self.akash_mode, self.dispersed_mode, self.prices_mode, self.rail_mode)
+        aethir = "live" if self.aethir_rate_card else self.aethir_mode
+        return "sandbox" in (self.akash_mode, self.dispersed_mode, aethir, self.prices_mode, self.rail_mode)
+
+    def given(self, *fields: str) -> tuple[str, ...]:
+        """The variables behind those of `fields` that were set, by name; what they are set to is nobody's business."""
+        return tuple(variable(name) for name in fields if name in self.model_fields_set and getattr(self, name))
 
     def clock(self) -> Clock:
         """Simulated time while the market is simulated, real time otherwise."""

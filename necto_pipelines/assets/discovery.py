@@ -5,10 +5,13 @@ from datetime import timedelta
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from necto_pipelines.assets.evidence import keep_answers
 from necto_pipelines.assets.sources import FRAME, answered, answered_spec, ask
-from necto_pipelines.model.tables import EVIDENCE, OFFERS, records
+from necto_pipelines.model.tables import EVIDENCE, OFFERS, to_frame
+from necto_pipelines.networks.plausibility import believable
 from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
 from necto_pipelines.resources.runtime import RuntimeResource
 from necto_pipelines.resources.snapshots import MODE
@@ -44,7 +47,7 @@ def offers_asset(network: str) -> dg.AssetsDefinition:
     def offers(runtime: RuntimeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster: no type beside checks
         handle = runtime.get()
         source = handle.networks[network]
-        listings, silent = ask({network: source.offers})
+        listings, silent = ask({network: lambda: believable(source.offers())})
         return dg.MaterializeResult(
             value=OFFERS.frame(row for listing in listings for row in listing.rows),
             metadata=keep_answers(handle.warehouse, listings) | {MODE: source.mode.value},
@@ -114,8 +117,13 @@ def provider_evidence(runtime: RuntimeResource) -> dg.MaterializeResult:  # type
 
 
 def union_of_offers(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """One row for each offer id, the newest seen; ordered by offer id, so equal offers give equal bytes."""
-    newest: dict[str, dict[str, object]] = {}
-    for row in sorted((row for frame in frames for row in records(frame)), key=lambda row: row["observed_at"]):
-        newest[row["offer_id"]] = row
-    return OFFERS.frame(newest[offer_id] for offer_id in sorted(newest))
+    """One row for each offer id, the newest seen; ordered by offer id, so equal offers give equal bytes.
+
+    Among rows of one offer and one moment the last counts.
+    """
+    rows = pa.concat_tables([OFFERS.schema.empty_table(), *(OFFERS.arrow(frame) for frame in frames)])
+    # Arrow's sort is stable: what was seen last stays last.
+    rows = rows.take(pc.sort_indices(rows, [("offer_id", "ascending"), ("observed_at", "ascending")]))
+    ids = rows["offer_id"].combine_chunks()
+    last = pc.not_equal(ids[:-1], ids[1:]).to_pylist() + [True] * (len(ids) > 0)
+    return to_frame(rows.filter(pa.array(last, pa.bool_())).combine_chunks())

@@ -27,7 +27,13 @@ def keep_answers(warehouse: Warehouse, listings: Iterable[Listing[Any]]) -> dict
     return {
         "necto/raw": dg.MetadataValue.json(
             [
-                {"url": a.url, "sha256": a.sha256, "bytes": len(a.body), "received_at": rfc3339(a.received_at)}
+                {
+                    "url": a.url,
+                    "sha256": a.sha256,
+                    "bytes": len(a.body),
+                    "received_at": rfc3339(a.received_at),
+                    **({"revalidated": True} if a.revalidated else {}),
+                }
                 for a in answers.values()
             ]
         ),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from necto_pipelines.assets.evidence import keep_answers, markdown_table
 from necto_pipelines.assets.sources import FRAME, answered, answered_spec, ask
-from necto_pipelines.market.comparison import compare
+from necto_pipelines.market.comparison import bar, compare, headlines
 from necto_pipelines.market.oracles import COINGECKO_IDS
 from necto_pipelines.model.tables import CLOUD_PRICES, PRICE_COMPARISON, TOKEN_PRICES, records
 from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
@@ -82,40 +82,63 @@ def token_prices(runtime: RuntimeResource) -> dg.MaterializeResult:  # type: ign
 
 
 @dg.asset(
-    description="The cheapest offer of each GPU against each cloud's cheapest on-demand machine with the same GPU.",
+    description="The cheapest and the cheapest compliant offer of each GPU against the on-demand machine of each cloud"
+    " that would do the same: same model or a named better one, same number of GPUs, nearest part of the world.",
     group_name="market",
     owners=["team:procurement", "team:finance"],
     kinds={"pandas", "parquet"},
     tags={"necto/layer": "derived"},
     metadata=table_metadata(PRICE_COMPARISON),
-    code_version="1",
+    code_version="2",
     automation_condition=when_inputs_change(),
     io_manager_key=PARQUET_IO,
 )
 def price_comparison(
-    provider_catalog: pd.DataFrame, cloud_prices: pd.DataFrame, token_prices: pd.DataFrame
+    provider_catalog: pd.DataFrame,
+    cloud_prices: pd.DataFrame,
+    token_prices: pd.DataFrame,
+    compliance_scores: pd.DataFrame,
 ) -> dg.MaterializeResult[pd.DataFrame]:
-    """The comparison, and its most telling rows for a person."""
-    comparison = compare(provider_catalog, cloud_prices, token_prices)
-    best = sorted(records(comparison), key=lambda row: row["savings_pct"], reverse=True)[:SHOWN]
-    columns = ("GPU", "network", "USD/GPU-hour", "cloud", "machine", "cloud USD/GPU-hour", "saved %")
+    """The comparison, and for a person what each GPU saves against the cloud that asks least."""
+    comparison = compare(provider_catalog, cloud_prices, token_prices, compliance_scores)
+    rows = headlines(comparison)
+    dates = sorted(row["cloud_as_of"] for row in records(comparison))
     return dg.MaterializeResult(
         value=comparison,
         metadata={
             "necto/savings": markdown_table(
-                columns,
+                (
+                    "GPU",
+                    "GPUs",
+                    "offer",
+                    "network",
+                    "USD/GPU-hour",
+                    "cheapest cloud",
+                    "machine",
+                    "region",
+                    "as of",
+                    "cloud USD/GPU-hour",
+                    "saved %",
+                    "",
+                ),
                 [
                     (
                         row["gpu_key"],
+                        row["gpu_count"],
+                        row["choice"].replace("_", " "),
                         row["network"],
                         f"{row['depin_usd_per_gpu_hour']:.4f}",
                         row["cloud"],
-                        row["cloud_instance"],
+                        row["cloud_instance"] + (f" (proxy: {row['proxy_gpu']})" if row["proxy_gpu"] else ""),
+                        row["cloud_region"],
+                        row["cloud_as_of"],
                         f"{row['cloud_usd_per_gpu_hour']:.4f}",
                         f"{row['savings_pct']:.1f}",
+                        bar(row["savings_pct"]),
                     )
-                    for row in best
+                    for row in rows[:SHOWN]
                 ],
-            )
+            ),
+            **({"necto/oldest_cloud_figure": dates[0], "necto/newest_cloud_figure": dates[-1]} if dates else {}),
         },
     )

@@ -10,7 +10,8 @@ from typing import TypeVar
 import dagster as dg
 import pandas as pd
 
-from necto_pipelines.failures import Refused, TransientFailure
+from necto_pipelines.failures import NectoError, Refused, TransientFailure
+from necto_pipelines.fetching import side_by_side
 from necto_pipelines.model.answer import Listing
 
 ANSWERED = "source_answered"
@@ -28,13 +29,15 @@ def answered_spec(asset: str) -> dg.AssetCheckSpec:
 
 
 def ask(sources: Mapping[str, Callable[[], Listing[Row]]]) -> tuple[list[Listing[Row]], dict[str, str]]:
-    """Ask each source by name: the listings that came, and for each that did not the reason."""
+    """Ask all sources side by side: the listings that came, and for each that did not the reason; in their order."""
     listings, silent = [], {}
-    for name, call in sources.items():
-        try:
-            listings.append(call())
-        except (TransientFailure, Refused) as failure:
-            silent[name] = str(failure)
+    for name, answer in zip(sources, side_by_side(list(sources.values())), strict=True):
+        if isinstance(answer, TransientFailure | Refused):
+            silent[name] = str(answer)
+        elif isinstance(answer, NectoError):
+            raise answer
+        else:
+            listings.append(answer)
     return listings, silent
 
 

@@ -5,16 +5,18 @@ Prices and lines stand in `charges` and `invoicing`; reading the settlement from
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Final
 
 from necto_pipelines.failures import PermanentFailure
 from necto_pipelines.model.lease import Lease, Usage
 from necto_pipelines.model.money import from_micro
 
+_STEPS: Final = {"uact": 1, "USD": 1_000_000, "ATH": 1_000_000}
+"""the smallest amounts that are shared out: how many of them a native unit has"""
 # 1 ACT = 1 USD of credit, by the network's own rule (AEP-76, final 2026-03-23); uact is its millionth.
-_MICRO_DOLLARS: Final = {"uact": 1, "USD": 1_000_000}
-"""what one native unit is worth, in millionths of a dollar: the smallest amount that is shared out"""
+_MICRO_DOLLARS: Final = {"uact": Decimal(1), "USD": Decimal(1_000_000)}
+"""what one native unit is worth, in millionths of a dollar, where that is fixed for ever"""
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 _NANO: Final = Decimal("0.000000001")
@@ -26,21 +28,26 @@ def usage_of(lease: Lease, *, settled_native: Decimal) -> list[Usage]:
     """The usage of a closed lease, one piece for each UTC month it touches, oldest first.
 
     The pieces tile [started_at, closed_at): no gap, no overlap. `settled_native` is what the network says was paid in
-    all, in `uact` or `USD` and in whole millionths of a dollar; it is shared by duration with the largest remainder, so
-    the pieces add up to it exactly. `gpu_hours` is duration x GPU count, rounded half-up to nine decimals; `usd` is
-    exact.
+    all, in `uact`, or in whole millionths of `USD` or `ATH`; it is shared by duration with the largest remainder, so
+    the pieces add up to it exactly. `gpu_hours` is duration x GPU count, rounded half-up to nine decimals.
+
+    `usd` is exact for `uact` and `USD`. ATH is worth what the lease's own two prices say, which were bound together
+    when the rate was fixed with the order: `usd_per_hour` / `native_amount` dollars. The whole is rounded half-up to
+    millionths of a dollar, then shared in the same way.
 
     A lease closed in the moment it started gives one piece of no length, which still carries what was settled: money
     that left must not vanish because no time passed.
 
     Raises PermanentFailure when the lease has no start or end, ends before it starts, or when the settled amount is not
-    a whole number of millionths of a dollar, in a unit that is worth a known number of dollars.
+    a whole number of the smallest steps of its unit, or the unit is worth no known number of dollars.
     """
     start, end = _life(lease)
-    per_unit = _micro_dollars_per_unit(lease)
-    micro_dollars = _settled_micro_dollars(lease, settled_native, per_unit)
+    per_unit = _steps_per_unit(lease)
+    steps = _settled_steps(lease, settled_native, per_unit)
+    micro_dollars = _micro_dollars(lease, settled_native)
     periods = month_periods(start, end)
     durations = [(until - since) // _MICROSECOND for since, until in periods]
+    shares = zip(largest_remainder(steps, durations), largest_remainder(micro_dollars, durations), strict=True)
     return [
         Usage(
             id=f"usg_{lease.id}_{month_of(since)}",
@@ -48,12 +55,10 @@ def usage_of(lease: Lease, *, settled_native: Decimal) -> list[Usage]:
             period_start=since,
             period_end=until,
             gpu_hours=(Decimal(duration * lease.gpu_count) / _MICROSECONDS_PER_HOUR).quantize(_NANO, "ROUND_HALF_UP"),
-            native_units=Decimal(share) / per_unit,
-            usd=from_micro(share),
+            native_units=Decimal(native) / per_unit,
+            usd=from_micro(usd),
         )
-        for (since, until), duration, share in zip(
-            periods, durations, largest_remainder(micro_dollars, durations), strict=True
-        )
+        for (since, until), duration, (native, usd) in zip(periods, durations, shares, strict=True)
     ]
 
 
@@ -111,30 +116,45 @@ def _life(lease: Lease) -> tuple[datetime, datetime]:
     return start, end
 
 
-def _micro_dollars_per_unit(lease: Lease) -> int:
+def _steps_per_unit(lease: Lease) -> int:
     unit = _unit(lease)
-    if unit not in _MICRO_DOLLARS:
-        known = ", ".join(sorted(_MICRO_DOLLARS))
+    if unit not in _STEPS:
+        known = ", ".join(sorted(_STEPS))
         raise PermanentFailure(
             f"lease {lease.id} was settled in {unit!r}, which has no fixed worth in US dollars; known units: {known}"
         )
-    return _MICRO_DOLLARS[unit]
+    return _STEPS[unit]
 
 
-def _settled_micro_dollars(lease: Lease, settled_native: Decimal, per_unit: int) -> int:
+def _micro_dollars(lease: Lease, settled_native: Decimal) -> int:
+    """What the settled amount is worth, in whole millionths of a dollar."""
+    with localcontext(prec=_DIGITS):
+        fixed = _MICRO_DOLLARS.get(_unit(lease))
+        if fixed is None and lease.native_amount <= 0:
+            raise PermanentFailure(f"lease {lease.id} has no price in {_unit(lease)}, so no rate was fixed for it")
+        micro_dollars = (
+            settled_native * fixed
+            if fixed is not None
+            else settled_native * 1_000_000 * lease.usd_per_hour / lease.native_amount
+        )
+        return int(micro_dollars.to_integral_value(ROUND_HALF_UP))
+
+
+def _settled_steps(lease: Lease, settled_native: Decimal, per_unit: int) -> int:
     unit = _unit(lease)
     with localcontext(prec=_DIGITS):
-        micro_dollars = settled_native * per_unit
-    if not micro_dollars.is_finite() or micro_dollars < 0 or micro_dollars != int(micro_dollars):
+        steps = settled_native * per_unit
+    if not steps.is_finite() or steps < 0 or steps != int(steps):
+        smallest = "whole uact" if per_unit == 1 else f"whole millionths of {unit}"
         raise PermanentFailure(
             f"lease {lease.id}: {settled_native} {unit} is not allowed as settled amount; "
-            "whole millionths of a dollar are settled, zero or more"
+            f"{smallest} are settled, zero or more"
         )
     if lease.settled_native is not None and lease.settled_native != settled_native:
         raise PermanentFailure(
             f"lease {lease.id} stands in the books with {lease.settled_native} {unit} settled, not {settled_native}"
         )
-    return int(micro_dollars)
+    return int(steps)
 
 
 def _unit(lease: Lease) -> str:

@@ -2,9 +2,10 @@
 
 from necto_pipelines.books.money_changes import MoneyChanges
 from necto_pipelines.books.order_changes import OrderChanges
+from necto_pipelines.books.watch_changes import WatchChanges
 
 
-class Change(OrderChanges, MoneyChanges):
+class Change(OrderChanges, MoneyChanges, WatchChanges):
     """A transaction under way. Each method writes its rows and the audit leaf that names them.
 
     All of it is stored when the `with books.change(actor)` block ends, or none of it when the block raises. Other

@@ -1,4 +1,4 @@
-"""Changes to orders, decisions, effects and leases. Money is in `money_changes.py`."""
+"""Changes to orders, decisions, effects and leases. Money is in `money_changes.py`, health in `watch_changes.py`."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ from necto_pipelines.model.state import (
     check_order_step,
 )
 
-_LEASE_IDENTITY = {"id", "order_id", "decision_id", "attempt", "network", "state"}
+_LEASE_IDENTITY = {"id", "order_id", "decision_id", "attempt", "network", "state", "replaces"}
 
 
 class OrderChanges(Recording):
@@ -232,7 +232,7 @@ class OrderChanges(Recording):
         standing = self._connection.execute(query).scalar_one_or_none()
         if standing:
             raise PermanentFailure(f"lease {lease.id}: deployment {lease.network_ref} stands already as {standing}")
-        row = self._insert(tables.leases, columns_of(lease))
+        rows = [self._insert(tables.leases, _lease_columns(lease))]
         body = {
             "network": lease.network,
             "provider": lease.provider,
@@ -243,7 +243,10 @@ class OrderChanges(Recording):
             "mode": lease.mode,
             "raw_sha256": lease.raw_sha256,
         }
-        self._leaf("lease.opened", _subject(lease), body, rows=[row])
+        if lease.replaces:
+            rows.append(self._insert(tables.replacements, {"lease_id": lease.id, "replaces": lease.replaces}))
+            body["replaces"] = lease.replaces
+        self._leaf("lease.opened", _subject(lease), body, rows=rows)
 
     def move_lease(self, lease_id: str, to: LeaseState, **facts: Any) -> Lease:
         """Take a lease one step on, with what became known by it: `started_at`, `closed_at`, `settled_native`, …
@@ -258,7 +261,7 @@ class OrderChanges(Recording):
             raise PermanentFailure(f"lease {lease_id}: {', '.join(sorted(unknown))} cannot be set when a lease moves")
         moved = Lease.model_validate({**lease.model_dump(), **facts, "state": to})
         moved = moved.model_copy(update={"close_reason": legible(moved.close_reason)})
-        row = self._update(tables.leases, lease_id, columns_of(moved))
+        row = self._update(tables.leases, lease_id, _lease_columns(moved))
         body: dict[str, Any] = {"from": lease.state, "to": to}
         body |= {name: _said(getattr(moved, name)) for name in facts if getattr(moved, name) is not None}
         self._leaf("lease.moved", _subject(moved), body, rows=[row])
@@ -287,6 +290,10 @@ class OrderChanges(Recording):
         if effect is None:
             raise PermanentFailure(f"effect {key} was never begun")
         return effect
+
+
+def _lease_columns(lease: Lease) -> dict[str, Any]:
+    return {name: value for name, value in columns_of(lease).items() if name != "replaces"}
 
 
 def _subject(lease: Lease) -> dict[str, str]:

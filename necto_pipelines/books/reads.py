@@ -15,6 +15,7 @@ from sqlalchemy import Connection, RowMapping, Select, select
 from necto_pipelines.books import tables
 from necto_pipelines.failures import AuditBroken, InvalidInput, Problem
 from necto_pipelines.model.decision import Decision
+from necto_pipelines.model.health import Failover, LeaseHealth, Telemetry
 from necto_pipelines.model.invoice import Invoice
 from necto_pipelines.model.lease import Budget, Charge, Conversion, Effect, Hold, Lease, Usage
 from necto_pipelines.model.order import Order
@@ -57,17 +58,55 @@ class Reads:
 
     def lease(self, lease_id: str) -> Lease:
         """The lease with this id."""
-        query = select(tables.leases).where(tables.leases.c.id == lease_id)
+        query = _leases().where(tables.leases.c.id == lease_id)
         return _the_one(self._all(query, _row_of(Lease)), "lease", lease_id)
 
     def leases(self, states: Collection[LeaseState] | None = None, order_id: str | None = None) -> list[Lease]:
         """Leases, oldest first; all of them, or those in some states or of one order."""
-        query = select(tables.leases).order_by(tables.leases.c.id)
+        query = _leases().order_by(tables.leases.c.id)
         if states is not None:
             query = query.where(tables.leases.c.state.in_(states))
         if order_id is not None:
             query = query.where(tables.leases.c.order_id == order_id)
         return self._all(query, _row_of(Lease))
+
+    def health(self, lease_id: str) -> LeaseHealth | None:
+        """How a lease fares; None while nobody has looked at it."""
+        query = select(tables.lease_health).where(tables.lease_health.c.lease_id == lease_id)
+        found = self._all(query, _row_of(LeaseHealth))
+        return found[0] if found else None
+
+    def last_telemetry(self, lease_id: str, *, healthy: bool = False, evidenced: bool = False) -> Telemetry | None:
+        """The newest poll of a lease: of all, or of those that found it healthy or its provider in the evidence."""
+        telemetry = tables.telemetry.c
+        query = select(tables.telemetry).where(telemetry.lease_id == lease_id)
+        if healthy:
+            query = query.where(telemetry.healthy.is_(True))
+        if evidenced:
+            query = query.where(telemetry.evidence_at.is_not(None))
+        found = self._all(query.order_by(telemetry.observed_at.desc()).limit(1), _row_of(Telemetry))
+        return found[0] if found else None
+
+    def telemetry(self, lease_id: str | None = None) -> list[Telemetry]:
+        """What polls showed and is still kept, by lease and time; of all leases or of one."""
+        telemetry = tables.telemetry.c
+        query = select(tables.telemetry).order_by(telemetry.lease_id, telemetry.observed_at)
+        if lease_id is not None:
+            query = query.where(telemetry.lease_id == lease_id)
+        return self._all(query, _row_of(Telemetry))
+
+    def failover(self, lease_id: str) -> Failover | None:
+        """The decision to give up a lease before its time; None when it was not given up."""
+        query = select(tables.failovers).where(tables.failovers.c.lease_id == lease_id)
+        found = self._all(query, _row_of(Failover))
+        return found[0] if found else None
+
+    def failovers(self, order_id: str | None = None) -> list[Failover]:
+        """Decisions to give up leases, oldest first; all of them or those of one order."""
+        query = select(tables.failovers).order_by(tables.failovers.c.decided_at, tables.failovers.c.lease_id)
+        if order_id is not None:
+            query = query.where(tables.failovers.c.order_id == order_id)
+        return self._all(query, _row_of(Failover))
 
     def effect(self, key: str) -> Effect | None:
         """The act on the outside world under this key; None when it was never begun."""
@@ -161,6 +200,11 @@ def _document_of(noun: type[Noun]) -> Callable[[RowMapping], Noun]:
 def _orders() -> Select[Any]:
     both = tables.orders.outerjoin(tables.requesters)
     return select(tables.orders, tables.requesters.c.requested_by).select_from(both)
+
+
+def _leases() -> Select[Any]:
+    both = tables.leases.outerjoin(tables.replacements, tables.replacements.c.lease_id == tables.leases.c.id)
+    return select(tables.leases, tables.replacements.c.replaces).select_from(both)
 
 
 def _order(row: RowMapping) -> Order:

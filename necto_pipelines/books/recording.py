@@ -1,6 +1,6 @@
 """What every change is made of: rows that are written, and the leaf that names them with their digests.
 
-Which changes there are stands in `order_changes.py` and `money_changes.py`.
+Which changes there are stands in `order_changes.py`, `money_changes.py` and `watch_changes.py`.
 """
 
 from collections.abc import Mapping, Sequence

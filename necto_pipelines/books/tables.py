@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -154,6 +155,61 @@ leases: Final = Table(
         postgresql_where=text("state <> 'failed'"),
     ),
 )
+replacements: Final = Table(
+    # A lease that goes on with the job of one that failed. Apart from `leases`, whose rows stand in leaves as they are.
+    "replacements",
+    metadata,
+    Column("lease_id", KEY, ForeignKey("leases.id"), primary_key=True),
+    Column("replaces", KEY, ForeignKey("leases.id"), nullable=False, index=True),
+)
+failovers: Final = Table(
+    "failovers",
+    metadata,
+    Column("lease_id", KEY, ForeignKey("leases.id"), primary_key=True),
+    Column("failover_id", KEY, nullable=False, index=True),
+    Column("order_id", KEY, ForeignKey("orders.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("cause", KEY, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_at", UtcTime, nullable=False),
+    Column("delivered_hours", ExactNumber, nullable=False),
+    Column("scope", KEY, nullable=False),
+    Column("network", KEY, nullable=False),
+    Column("provider", KEY, nullable=False),
+    Column("region", Text),
+    Column("country", KEY),
+    Column("organisation", Text),
+)
+lease_health: Final = Table(
+    "lease_health",
+    metadata,
+    Column("lease_id", KEY, ForeignKey("leases.id"), primary_key=True),
+    Column("health", KEY, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("ill_since", UtcTime),
+    Column("healthy_seconds", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+telemetry: Final = Table(
+    # Not audited and not kept for ever: what was decided by it stands in `lease_health` and `failovers`.
+    "telemetry",
+    metadata,
+    Column("lease_id", KEY, ForeignKey("leases.id"), primary_key=True),
+    Column("observed_at", UtcTime, primary_key=True, index=True),
+    Column("state", KEY, nullable=False),
+    Column("healthy", Boolean),
+    Column("latency_ms", Integer, nullable=False),
+    Column("ready", Integer),
+    Column("total", Integer),
+    Column("gpu_use_pct", ExactNumber),
+    Column("runway_hours", ExactNumber),
+    Column("cost_usd", ExactNumber, nullable=False),
+    Column("order_cost_usd", ExactNumber, nullable=False),
+    Column("cap_usd", ExactNumber, nullable=False),
+    Column("evidence_at", UtcTime),
+    Column("detail", Text, nullable=False),
+)
 usage: Final = Table(
     "usage",
     metadata,
@@ -245,6 +301,9 @@ AUDITED: Final = {
         effects,
         conversions,
         leases,
+        replacements,
+        failovers,
+        lease_health,
         usage,
         charges,
         invoices,

@@ -88,6 +88,14 @@ def catalog_suite(*, now: datetime, max_age: timedelta) -> list[Rule]:
             column="observed_at",
             min_value=now - max_age,
             max_value=now + CLOCK_SKEW,
+            # A private quote is as old as the day it was given, and good until it ends.
+            row_condition=_where_basis("!="),
+        ),
+        _rule("expect_column_values_to_be_between", column="valid_until", min_value=now, strict_min=True),
+        _rule(
+            "expect_column_values_to_not_be_null",
+            column="valid_until",
+            row_condition=_where_basis("=="),
         ),
     ]
 
@@ -138,6 +146,12 @@ def one_line(outcome: dict[str, Any]) -> str:
 
 def _rule(kind: str, **kwargs: Any) -> Rule:
     return {"type": kind, "kwargs": kwargs}
+
+
+def _where_basis(operator: str) -> Rule:
+    """Only the rows that are private quotes (`==`), or only the others (`!=`); Great Expectations' own form of it."""
+    basis = str(PriceBasis.PRIVATE_QUOTE)
+    return {"type": "comparison", "column": {"name": "price_basis"}, "operator": operator, "parameter": basis}
 
 
 def _record(outcome: dict[str, Any]) -> dg.TableRecord:

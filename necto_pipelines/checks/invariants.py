@@ -17,6 +17,11 @@ from necto_pipelines.resources.runtime import RuntimeResource
 from necto_pipelines.resources.snapshots import GUARDS, SHA256
 
 _SHOWN = 20
+_SAVINGS = (
+    ("savings_pct", "depin_usd_per_gpu_hour", "cloud_usd_per_gpu_hour"),
+    ("order_savings_pct", "depin_usd_per_hour", "cloud_usd_per_hour"),
+)
+"""a saving of PRICE_COMPARISON and the two prices it follows from"""
 
 
 @dg.asset_check(
@@ -75,14 +80,16 @@ def compliance_faults(scores: pd.DataFrame) -> list[str]:
 
 
 def savings_faults(comparison: pd.DataFrame) -> list[str]:
-    """Rows of PRICE_COMPARISON whose saving is not what their prices give."""
+    """Rows of PRICE_COMPARISON whose savings, per GPU-hour or per order, are not what their prices give."""
     faults = []
     for row in records(comparison):
-        expected = savings_pct(row["depin_usd_per_gpu_hour"], row["cloud_usd_per_gpu_hour"])
-        if row["savings_pct"] != expected:
-            faults.append(
-                f"{row['gpu_key']} against {row['cloud']}: {row['savings_pct']} % is stated, {expected} % it is"
-            )
+        for stated, offer, cloud in _SAVINGS:
+            expected = savings_pct(row[offer], row[cloud])
+            if row[stated] != expected:
+                faults.append(
+                    f"{row['gpu_count']} x {row['gpu_key']} ({row['choice']}) against {row['cloud']}: "
+                    f"{stated} is stated as {row[stated]} %, {expected} % it is"
+                )
     return faults
 
 

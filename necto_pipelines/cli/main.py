@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "sandbox": ("running.sandbox", "The simulated networks, clouds, prices and payment rail."),
     "offers": ("market.offers", "What can be bought now, cheapest first."),
     "compare": ("compare.compare", "What AWS, Azure and GCP ask for the same, and would ask for an order."),
+    "route": ("route.route", "What routing would do with orders, and what it would cost; nothing is bought."),
     "order": ("orders.app", "Orders: what is wanted, where it stands, and why."),
     "sdl": ("sdl.app", "Akash SDL documents: what the network makes of them."),
     "lease": ("leases.app", "Leases: capacity held at providers."),

@@ -1,19 +1,21 @@
-"""`necto offers` and `necto compare`: what can be bought, and what the clouds ask for the same."""
+"""`necto offers`: what can be bought."""
 
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import asdict, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 
-from necto_pipelines.cli.output import AsJson, Home, print_json, print_table, settings_of
+from necto_pipelines.cli.offer_rows import BASES, exclusion, in_words, native, sentence, shown, summary
+from necto_pipelines.cli.output import AsJson, Home, print_json, print_table, settings_of, stdout
 from necto_pipelines.failures import InvalidInput, Problem
 from necto_pipelines.model.clock import rfc3339
 from necto_pipelines.model.gpu import wanted_gpu
-from necto_pipelines.model.money import plain
 from necto_pipelines.model.place import country_code
 from necto_pipelines.model.tables import records
+from necto_pipelines.networks.registry import open_networks
 from necto_pipelines.routing.catalog import Catalog, Query
 
 
@@ -75,71 +77,98 @@ def offers(
     )
     settings = settings_of(home)
     snapshot, now = read_asset(settings, "provider_catalog"), settings.clock().now()
-    catalog = Catalog(snapshot.frame, read_asset(settings, "compliance_scores").frame)
-    rows = records(snapshot.frame)
-    found = [_offer(rows[n], now, catalog.score(int(n))) for n in catalog.select(query)]
-    others = catalog.explain(query) if explain else []
-    excluded = [_offer(rows[n], now, catalog.score(n)) | {"excluded": list(reasons)} for n, reasons in others]
+    scores = read_asset(settings, "compliance_scores").frame
+    catalog = Catalog(snapshot.frame, scores)
+    rows, max_age = records(snapshot.frame), timedelta(seconds=settings.catalog_max_age_s)
+    every = [shown(row, score=catalog.score(n), now=now, max_age=max_age) for n, row in enumerate(rows)]
+    fits = [int(n) for n in catalog.select(replace(query, limit=None))]
+    found = [every[n] for n in fits[:limit]]
+    sources = summary(every, {every[n]["offer_id"] for n in fits})
+    missing = sorted(open_networks(settings, settings.clock()).keys() - {source["network"] for source in sources})
+    excluded = _excluded(query, catalog, rows, every, scores) if explain else []
     if json:
-        document: dict[str, Any] = {"catalog": snapshot.pin.model_dump(mode="json"), "offers": found}
+        bases = {basis: BASES[basis] for basis in sorted({row["price_basis"] for row in every})}
+        document = {
+            "catalog": snapshot.pin.model_dump(mode="json"),
+            "read_at": rfc3339(now),
+            "asked": {name: sorted(v) if isinstance(v, frozenset) else v for name, v in asdict(query).items()},
+            "sources": sources,
+            "networks_without_offers": missing,
+            "price_bases": bases,
+            "fitting": len(fits),
+            "offers": found,
+        }
         print_json(document | ({"excluded": excluded} if explain else {}))
         return
-    _print_offers(f"{len(found)} offers, catalog {snapshot.pin.sha256[:12]}", found)
+    count = f"{len(found)} of {len(fits)}" if len(found) < len(fits) else f"{len(fits)}"
+    _print_offers(f"{count} offers fit, of {len(every)} in catalog {snapshot.pin.sha256[:12]}", found)
     if explain:
         _print_offers(f"{len(excluded)} offers do not fit", excluded)
+    _print_sources(sources, found + excluded)
+    if missing:
+        stdout.print(f"Without offers in this catalog: {', '.join(missing)} (`necto doctor` says why)", highlight=False)
+
+
+def _excluded(
+    query: Query, catalog: Catalog, rows: list[dict[str, Any]], every: list[dict[str, Any]], scores: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """Every offer that does not fit, nearest miss first (fewest reasons, then cheapest), with what it has against what
+    was asked."""
+    verdicts = {(row["network"], row["provider"]): row for row in records(scores)}
+    excluded = []
+    for n, reasons in catalog.explain(query):
+        verdict = verdicts.get((rows[n]["network"], rows[n]["provider"]))
+        excluded.append(every[n] | {"excluded": [exclusion(reason, rows[n], query, verdict) for reason in reasons]})
+    return sorted(excluded, key=lambda row: len(row["excluded"]))
 
 
 def _print_offers(title: str, rows: list[dict[str, Any]]) -> None:
-    columns = {
-        "network": "network", "provider_name": "provider", "gpu_key": "GPU", "units_available": "free",
-        "country": "country", "usd_per_gpu_hour": "$/GPU-h", "price_basis": "basis", "score": "score", "age_s": "age s",
-        "mode": "source",
-    }  # fmt: skip
-    if any("excluded" in row for row in rows):
-        columns["excluded"] = "because"
-    cells = ([", ".join(v) if isinstance(v := row[column], list) else v for column in columns] for row in rows)
-    print_table(title, tuple(columns.values()), cells, right=("free", "$/GPU-h", "score", "age s"))
-
-
-def compare(gpu: Gpu = None, home: Home = None, json: AsJson = False) -> None:
-    """Compare the cheapest offer of each GPU with AWS, Azure and GCP on demand; a saving may be negative."""
-    from necto_pipelines.journey.reading import read_asset  # noqa: PLC0415 - Dagster takes seconds to import
-
-    wanted = _checked("gpu", gpu, wanted_gpu)
-    snapshot = read_asset(settings_of(home), "price_comparison")
-    rows = [
-        {name: _json(value) for name, value in row.items()}
-        for row in records(snapshot.frame)
-        if not wanted or row["gpu_key"] == wanted or row["gpu_key"].startswith(f"{wanted}-")
+    columns = [
+        "network",
+        "provider",
+        "GPU",
+        "free",
+        "country",
+        "$/GPU-h",
+        "basis",
+        "native price",
+        "score",
+        "age",
+        "mode",
     ]
-    if json:
-        print_json({"comparison": snapshot.pin.model_dump(mode="json"), "rows": rows})
-        return
-    columns = (
-        "gpu_key", "network", "depin_usd_per_gpu_hour", "price_basis", "cloud", "cloud_instance", "cloud_region",
-        "cloud_usd_per_gpu_hour", "cloud_as_of", "savings_pct",
-    )  # fmt: skip
-    print_table(
-        "Cheapest offer against each cloud's cheapest on-demand machine with the same GPU",
-        ("GPU", "network", "$/GPU-h", "basis", "cloud", "machine", "region", "cloud $/GPU-h", "as of", "saved %"),
-        ([row[column] for column in columns] for row in rows),
-        right=("$/GPU-h", "cloud $/GPU-h", "saved %"),
+    explained = any("excluded" in row for row in rows)
+    last = "because" if explained else "source, raw answer"
+    cells = []
+    for row in rows:
+        age = row["age"] if row["fresh"] else f"{row['age']}, too old"
+        why = "\n".join(map(sentence, row["excluded"])) if explained else f"{row['source']}\n{row['raw_sha256'][:12]}"
+        cells.append(
+            (
+                *(row[name] for name in ("network", "provider_name", "gpu_key", "units_available", "country")),
+                *(row["usd_per_gpu_hour"], row["price_basis"], native(row), row["score"], age, row["mode"], why),
+            )
+        )
+    print_table(title, (*columns, last), cells, right=("free", "$/GPU-h", "score", "age"))
+
+
+def _print_sources(sources: list[dict[str, Any]], rows: list[dict[str, Any]]) -> None:
+    """Where the catalog came from, and what the price bases among `rows` are worth."""
+    cells = (
+        (
+            *(source[name] for name in ("network", "mode", "offers", "fitting")),
+            ", ".join(source["price_bases"]),
+            in_words(timedelta(seconds=source["oldest_s"])),
+        )
+        for source in sources
     )
-
-
-def _offer(row: dict[str, Any], now: datetime, score: int | None) -> dict[str, Any]:
-    shown = {name: _json(value) for name, value in row.items()}
-    return shown | {"score": score, "age_s": round((now - row["observed_at"]).total_seconds())}
+    columns = ("network", "mode", "offers", "fit", "basis", "age")
+    print_table("Sources of the catalog", columns, cells, right=("offers", "fit", "age"))
+    for basis in sorted({row["price_basis"] for row in rows}):
+        stdout.print(f"{basis}: {BASES[basis]}", highlight=False)
 
 
 def _words(text: str | None) -> frozenset[str]:
     return frozenset(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    return plain(value) if isinstance(value, Decimal) else value
 
 
 def _checked(field: str, text: str | None, check: Any) -> str | None:

@@ -172,9 +172,11 @@ def _order_panel(books: Books, order: Order) -> Panel:
 def _print_decision(decision: Decision, refused: bool) -> None:
     ranked = set(decision.ranked)
     shown = [c for c in decision.candidates if refused or c in ranked]
+    counts = f"{len(ranked)} compliant, {len(decision.candidates) - len(ranked)} refused"
+    figures = ("$/GPU-h", "conversion $", "risk $", "order $", "ranked by $", "lasts", "score")
     print_table(
-        f"Decision {decision.id}: {len(ranked)} compliant, {len(decision.candidates) - len(ranked)} refused",
-        ("rank", "provider", "GPU", "country", "$/GPU-h", "order $", "score", "refused because"),
+        f"Decision {decision.id} by {decision.strategy}: {counts}",
+        ("rank", "provider", "GPU", "country", *figures, "refused because"),
         (
             (
                 c.rank,
@@ -182,11 +184,19 @@ def _print_decision(decision: Decision, refused: bool) -> None:
                 c.gpu_key,
                 c.country,
                 f"{c.usd_per_gpu_hour:.4f}",
+                f"{c.cost.conversion_usd:.2f}" if c.cost else None,
+                f"{c.cost.risk_usd:.2f}" if c.cost else None,
                 c.expected_usd,
+                c.weighed_usd,
+                None if c.survival is None else f"{100 * c.survival:.1f} %",
                 c.score,
                 "" if c in ranked else f"{', '.join(c.refusals)}: {c.details}",
             )
             for c in shown
         ),
-        right=("rank", "$/GPU-h", "order $", "score"),
+        right=("rank", *figures),
     )
+    if decision.fallback:
+        fallback = decision.fallback
+        name = f"{fallback.network} {fallback.provider_name}"
+        stdout.print(escape(f"Fall-back when no bid comes below it: {name}, ${fallback.expected_usd}"))

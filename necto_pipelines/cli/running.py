@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from necto_pipelines.cli.output import AsJson, Home, print_json, settings_of, stderr, stdout
+from necto_pipelines.cli.sandbox_faults import add_fault_commands
 from necto_pipelines.sandbox.server import serve
 
 MAX_JUMP_HOURS = 100_000
@@ -13,6 +14,7 @@ MAX_SPEED = 1_000_000
 """further, and simulated time would leave the years that a calendar has"""
 
 sandbox = typer.Typer(help="The simulated networks, prices and payment rail.", no_args_is_help=True)
+add_fault_commands(sandbox)
 
 
 def up(

@@ -52,28 +52,20 @@ class Screened:
 def freeze_inputs(context: dg.OpExecutionContext, config: ProcureConfig, runtime: RuntimeResource) -> Batch:
     """Claim the orders and pin the tables they will be judged on, by the digests of their bytes."""
     necto, instance = runtime.get(), context.instance
-    snapshots = {
-        asset: latest_snapshot(instance, necto.warehouse, asset)
-        for asset in ("provider_catalog", "provider_evidence", "price_comparison")
-    }
-    pins = tuple(snapshot.pin for snapshot in snapshots.values())
+    inputs = frozen_inputs(instance, necto)
     held = {order.run_id for order in necto.books.orders() if order.run_id and order.run_id != context.run_id}
     dead = {run_id for run_id in held if not (run := instance.get_run_by_id(run_id)) or run.is_finished}
-    with necto.books.change(_actor(context)) as change:
+    with necto.books.change(actor_of(context)) as change:
         claimed = change.claim(config.order_ids, context.run_id, steal_from=dead)
         change.note(
             "run.started",
             {"orders": len(claimed), "planned": "freeze,screen,route,hold,convert,place,record"},
-            inputs=[{"asset": pin.asset, "data_version": pin.sha256} for pin in pins],
+            inputs=[{"asset": pin.asset, "data_version": pin.sha256} for pin in inputs.pins],
         )
     context.add_output_metadata(
-        {"orders": len(claimed), "inputs": dg.MetadataValue.json([pin.model_dump(mode="json") for pin in pins])}
+        {"orders": len(claimed), "inputs": dg.MetadataValue.json([pin.model_dump(mode="json") for pin in inputs.pins])}
     )
-    frames = {asset: snapshot.frame for asset, snapshot in snapshots.items()}
-    return Batch(
-        tuple(order.id for order in claimed),
-        FrozenInputs(frames["provider_catalog"], frames["provider_evidence"], frames["price_comparison"], pins),
-    )
+    return Batch(tuple(order.id for order in claimed), inputs)
 
 
 @dg.op(out=dg.Out(io_manager_key=STEP_MEMORY), tags={"kind": "compliance"})
@@ -91,7 +83,7 @@ def route_orders(context: dg.OpExecutionContext, runtime: RuntimeResource, scree
     """Choose the cheapest compliant offer for each order, all orders together, and record why."""
     necto, batch = runtime.get(), screened.batch
     orders = [order for order in _in_state(necto, batch, TO_ROUTE) if order.id in screened.candidates]
-    decisions = route(necto, orders, screened.candidates, batch.inputs, _actor(context))
+    decisions = route(necto, orders, screened.candidates, batch.inputs, actor_of(context))
     context.add_output_metadata(
         {
             "decisions": dg.MetadataValue.table(
@@ -119,7 +111,7 @@ def route_orders(context: dg.OpExecutionContext, runtime: RuntimeResource, scree
 def hold_budget(context: dg.OpExecutionContext, runtime: RuntimeResource, batch: Batch) -> Batch:
     """Reserve each order's ceiling in its cost centre's budget, before anything is paid."""
     necto = runtime.get()
-    _report(context, take_step(necto, batch.order_ids, [OrderState.ROUTED], hold, _actor(context)))
+    _report(context, take_step(necto, batch.order_ids, [OrderState.ROUTED], hold, actor_of(context)))
     return batch
 
 
@@ -127,7 +119,7 @@ def hold_budget(context: dg.OpExecutionContext, runtime: RuntimeResource, batch:
 def convert_stablecoin(context: dg.OpExecutionContext, runtime: RuntimeResource, batch: Batch) -> Batch:
     """USDC to AKT to ACT, at a fresh price, each swap once; a stale price lets the order wait."""
     necto = runtime.get()
-    _report(context, take_step(necto, batch.order_ids, [OrderState.HELD], fund, _actor(context)))
+    _report(context, take_step(necto, batch.order_ids, [OrderState.HELD], fund, actor_of(context)))
     return batch
 
 
@@ -136,7 +128,7 @@ def place_leases(context: dg.OpExecutionContext, runtime: RuntimeResource, batch
     """Create the deployment, take the cheapest compliant bid, send the manifest, and wait until the job runs."""
     necto = runtime.get()
     states = [OrderState.FUNDED, OrderState.PLACING]
-    _report(context, take_step(necto, batch.order_ids, states, place_and_confirm, _actor(context)))
+    _report(context, take_step(necto, batch.order_ids, states, place_and_confirm, actor_of(context)))
     return batch
 
 
@@ -145,7 +137,7 @@ def record_run(context: dg.OpExecutionContext, runtime: RuntimeResource, batch: 
     """Give the claims back, write the run's end into the trail and sign a checkpoint over all of it."""
     necto = runtime.get()
     orders = [necto.books.order(order_id) for order_id in batch.order_ids]
-    with necto.books.change(_actor(context)) as change:
+    with necto.books.change(actor_of(context)) as change:
         for order in orders:
             if order.run_id == context.run_id:
                 change.release(order.id)
@@ -172,12 +164,24 @@ procure = procure_graph.to_job(
 )
 
 
+def frozen_inputs(instance: dg.DagsterInstance, necto: Runtime) -> FrozenInputs:
+    """The newest usable tables that orders are judged on, with the pins that name their bytes."""
+    snapshots = {
+        asset: latest_snapshot(instance, necto.warehouse, asset)
+        for asset in ("provider_catalog", "provider_evidence", "price_comparison")
+    }
+    frames = {asset: snapshot.frame for asset, snapshot in snapshots.items()}
+    pins = tuple(snapshot.pin for snapshot in snapshots.values())
+    return FrozenInputs(frames["provider_catalog"], frames["provider_evidence"], frames["price_comparison"], pins)
+
+
 def _in_state(necto: Runtime, batch: Batch, states: Sequence[OrderState]) -> list[Order]:
     orders = [necto.books.order(order_id) for order_id in batch.order_ids]
     return [order for order in orders if order.state in states]
 
 
-def _actor(context: dg.OpExecutionContext) -> Actor:
+def actor_of(context: dg.OpExecutionContext) -> Actor:
+    """Who a step of buying is in the trail, with its run."""
     return service("procurement", run_id=context.run_id, job=context.job_name, step=context.op.name)
 
 

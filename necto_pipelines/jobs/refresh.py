@@ -26,6 +26,12 @@ refresh_clouds = dg.define_asset_job(
     description="Read the clouds' reference prices.",
     tags=REFRESH,
 )
+refresh_telemetry = dg.define_asset_job(
+    "refresh_telemetry",
+    selection=dg.AssetSelection.assets("lease_telemetry"),
+    description="Take what the watch has seen of running leases out of the books.",
+    tags=REFRESH,
+)
 refresh_all = dg.define_asset_job(
     "refresh_all",
     selection=dg.AssetSelection.all() - _PARTITIONED,
@@ -39,4 +45,4 @@ bill_month = dg.define_asset_job(
     tags={"necto/kind": "billing"},
 )
 
-jobs = [refresh_catalog, refresh_market, refresh_clouds, refresh_all, bill_month]
+jobs = [refresh_catalog, refresh_market, refresh_clouds, refresh_telemetry, refresh_all, bill_month]

@@ -1,23 +1,20 @@
 """`necto demo`: the whole way once, in one process, with no server left behind."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
 from necto_pipelines.journey.drivers import InProcess
-from necto_pipelines.journey.home import await_sandbox, free_port, prepare_home, sole_use
+from necto_pipelines.journey.home import free_port, prepare_home, sole_use
 from necto_pipelines.journey.journey import carry_order, demonstration_order, require_sandbox, start_clock
 from necto_pipelines.journey.orphans import end_orphaned_runs
+from necto_pipelines.journey.sandbox_thread import sandbox_in_thread
 from necto_pipelines.journey.steps import Steps
 from necto_pipelines.journey.summary import facts, show
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.resources.snapshots import latest_snapshot
-from necto_pipelines.sandbox.app import create_app
-from necto_pipelines.sandbox.server import make_server
 from necto_pipelines.settings import Settings
 
 
@@ -34,9 +31,8 @@ def run_demo(settings: Settings, console: Console, *, quiet: bool) -> dict[str, 
         end_orphaned_runs(instance)
         # Before the sandbox: its markets begin at the time that it finds.
         start_clock(clock, demonstration_order().requirement.hours)
-        open_things.enter_context(_sandbox(settings))
         with steps.step("Start the sandbox") as note:
-            await_sandbox(settings)
+            open_things.enter_context(sandbox_in_thread(settings))
             note(f"simulated Akash, prices and payment rail at {settings.sandbox_url}")
         runtime = Runtime.open(settings)
         try:
@@ -53,17 +49,3 @@ def run_demo(settings: Settings, console: Console, *, quiet: bool) -> dict[str, 
             return found
         finally:
             runtime.close()
-
-
-@contextmanager
-def _sandbox(settings: Settings) -> Iterator[None]:
-    """The sandbox in a thread of this process, for as long as the body runs."""
-    app = create_app(clock=settings.sandbox_clock(), state_path=settings.home / "sandbox" / "state.json")
-    server = make_server(app, settings.sandbox_port)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)

@@ -53,16 +53,21 @@ class InProcess:
         self._definitions = build_definitions(resources={"runtime": prepared(runtime)})
 
     def run(self, job: str, *, partition: str | None = None, run_config: dg.RunConfig | None = None) -> None:
-        config = {**QUIET, "ops": dict(run_config.ops)} if run_config else QUIET
-        result = self._definitions.resolve_job_def(job).execute_in_process(
+        result = self.attempt(job, partition=partition, run_config=run_config)
+        if not result.success:
+            raise PermanentFailure(f"run {result.run_id} of {job} failed: {first_failure(result)}")
+
+    def attempt(
+        self, job: str, *, partition: str | None = None, run_config: dg.RunConfig | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Run a job to its end, however that is."""
+        return self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition,
-            run_config=config,
+            run_config={**QUIET, "ops": dict(run_config.ops)} if run_config else QUIET,
             tags=this_process(),
             raise_on_error=False,
         )
-        if not result.success:
-            raise PermanentFailure(f"run {result.run_id} of {job} failed: {_first_failure(result)}")
 
     def until(self, runtime: Runtime, order_id: str, states: Collection[OrderState], timeout_s: float) -> Order:
         deadline = time.monotonic() + timeout_s
@@ -140,7 +145,7 @@ def _config(op: str, **values: object) -> dg.RunConfig:
     return dg.RunConfig(ops={op: {"config": values}})
 
 
-def _first_failure(result: dg.ExecuteInProcessResult) -> str:
+def first_failure(result: dg.ExecuteInProcessResult) -> str:
     """What failed checks found, which names a silent source; else the first step that failed and its error."""
     found = [check.description for check in result.get_asset_check_evaluations() if not check.passed]
     if found:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from necto_pipelines.journey.journey import Carried
+from necto_pipelines.market.comparison import CHEAPEST_COMPLIANT, smallest
 from necto_pipelines.model.money import plain
 from necto_pipelines.model.state import LeaseState
 from necto_pipelines.model.tables import records
@@ -33,17 +34,7 @@ def facts(runtime: Runtime, carried: Carried, catalog: Snapshot, comparison: Sna
     return {
         "simulated": runtime.settings.simulated,
         "offers": {"count": len(offers), "networks": sorted({offer["network"] for offer in offers})},
-        "comparison": [
-            {
-                "gpu": row["gpu_key"],
-                "depin_usd_gpu_hour": float(row["depin_usd_per_gpu_hour"]),
-                "cloud": row["cloud"],
-                "cloud_usd_gpu_hour": float(row["cloud_usd_per_gpu_hour"]),
-                "savings_pct": float(row["savings_pct"]),
-                "cloud_as_of": row["cloud_as_of"],
-            }
-            for row in records(comparison.frame)
-        ],
+        "comparison": [_compared(row) for row in smallest(comparison.frame) if row["choice"] == CHEAPEST_COMPLIANT],
         "orders": [{"id": order.id, "state": str(order.state)} for order in books.orders()],
         "leases": [
             {
@@ -93,26 +84,52 @@ def show(console: Console, runtime: Runtime, carried: Carried, found: dict[str, 
     )
 
 
+def _compared(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "gpu": row["gpu_key"],
+        "gpu_count": row["gpu_count"],
+        "depin_usd_gpu_hour": float(row["depin_usd_per_gpu_hour"]),
+        "cloud": row["cloud"],
+        "cloud_instance": row["cloud_instance"],
+        "cloud_region": row["cloud_region"],
+        "cloud_usd_gpu_hour": float(row["cloud_usd_per_gpu_hour"]),
+        "proxy_gpu": row["proxy_gpu"],
+        "savings_pct": float(row["savings_pct"]),
+        "cloud_as_of": row["cloud_as_of"],
+    }
+
+
 def _comparison(found: dict[str, Any]) -> Table:
     count, networks = found["offers"]["count"], ", ".join(found["offers"]["networks"])
     title = (
-        f"{count} offers on {networks}: the cheapest in $ per GPU-hour, and what it saves against the cheapest cloud"
+        f"{count} offers on {networks}: the cheapest compliant in $ per GPU-hour, and what it saves against the"
+        " cheapest cloud"
     )
-    table = Table(title=title, title_justify="left")
-    table.add_column("GPU")
-    for column in ("DePIN", *(name for name, _ in CLOUDS), "saved"):
-        table.add_column(column, justify="right")
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for row in found["comparison"]:
         rows.setdefault(row["gpu"], {})[row["cloud"]] = row
-    for gpu in [gpu for gpu in SHOWN if gpu in rows] or list(rows)[:6]:
-        clouds = rows[gpu]
+    compared = [gpu for gpu in rows if any(cloud in rows[gpu] for _, cloud in CLOUDS)]
+    shown = [gpu for gpu in SHOWN if gpu in compared] or compared[:6]
+    proxies = any(row["proxy_gpu"] for gpu in shown for row in rows[gpu].values())
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = (
+        "* a better GPU, for the cloud does not rent out this one (necto compare names it)" if proxies else None
+    )
+    table.add_column("GPU")
+    for column in ("DePIN", *(name for name, _ in CLOUDS), "saved"):
+        table.add_column(column, justify="right")
+    for gpu in shown:
+        clouds = {cloud: rows[gpu][cloud] for _, cloud in CLOUDS if cloud in rows[gpu]}
         best = min(clouds.values(), key=lambda row: float(row["cloud_usd_gpu_hour"]))
         saved = best["savings_pct"]
-        shown = [f"{clouds[c]['cloud_usd_gpu_hour']:.2f}" if c in clouds else "–" for _, c in CLOUDS]
+        prices = [_cloud_price(clouds[cloud]) if cloud in clouds else "–" for _, cloud in CLOUDS]
         colour = "green" if saved > 0 else "red"
-        table.add_row(gpu, f"{best['depin_usd_gpu_hour']:.2f}", *shown, f"[{colour}]{saved:.1f} %[/{colour}]")
+        table.add_row(gpu, f"{best['depin_usd_gpu_hour']:.2f}", *prices, f"[{colour}]{saved:.1f} %[/{colour}]")
     return table
+
+
+def _cloud_price(row: dict[str, Any]) -> str:
+    return f"{row['cloud_usd_gpu_hour']:.2f}{'*' if row['proxy_gpu'] else ''}"
 
 
 def _choice(runtime: Runtime, carried: Carried) -> Panel:

@@ -15,6 +15,8 @@ class RawAnswer:
     body: bytes
     sha256: str
     received_at: datetime
+    revalidated: bool = False
+    """the bytes are older: at `received_at` the source said that they still hold, and did not send them again"""
 
 
 @dataclass(frozen=True)

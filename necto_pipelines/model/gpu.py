@@ -31,13 +31,26 @@ FAMILIES: Final[dict[str, tuple[int, ...]]] = {
     "GTX1050": (2,), "GTX1660TI": (6,), "GTX1660": (6,), "GTX1650TI": (4,),
 }  # fmt: skip
 
-FP16_TFLOPS: Final[dict[str, float]] = {
-    "B200": 2250, "H200": 989, "H100": 989, "A100": 312, "A800": 312, "MI300X": 1307, "MI250": 362, "MI100": 185,
-    "L40S": 362, "L40": 181, "L4": 121, "A40": 150, "A30": 165, "A10": 125, "T4": 65, "V100": 125, "P100": 19,
-    "RTXA6000": 155, "RTX4090": 165, "RTX3090": 71,
+_FP16_FIGURES: Final[dict[str, dict[str, float]]] = {
+    "NVIDIA HGX B200 data sheet": {"B200": 2250},
+    "NVIDIA H100 and H200 data sheets (SXM; half of the figure with sparsity)": {"H200": 989, "H100": 989},
+    "NVIDIA A100 architecture white paper, table of V100, P100 and A100": {"A100": 312, "A800": 312, "V100": 125, "P100": 21.2},
+    "NVIDIA data sheets of L40S, L40, L4, A40, A30, A10 and T4": {
+        "L40S": 362, "L40": 181, "L4": 121, "A40": 149.7, "A30": 165, "A10": 125, "T4": 65,
+    },
+    "NVIDIA A10G data sheet for AWS, 2022-02-17": {"A10G": 70},
+    "NVIDIA RTX Blackwell architecture white papers (GeForce and PRO)": {"RTX5090": 209.5, "RTXPRO6000": 503.8},
+    "NVIDIA Ada architecture white paper, appendix A": {"RTX4090": 165.2, "RTX4080": 97.5},
+    "NVIDIA RTX 6000 Ada data sheet (a quarter of its FP8 figure with sparsity)": {"RTX6000ADA": 364},
+    "NVIDIA GA102 architecture white paper": {"RTXA6000": 154.8, "RTX3090": 71},
+    "NVIDIA Turing architecture white paper; Quadro RTX 8000 data sheet": {"RTX6000": 130.5, "RTX8000": 130.5, "RTX2080TI": 56.9},
+    "AMD Instinct data sheets": {"MI300X": 1307, "MI250": 362, "MI100": 185},
 }  # fmt: skip
-"""dense FP16 of one card, tensor cores with FP32 accumulation where it has them, in TFLOPS, of its fastest form; vendors'
-data sheets. A family that is not here has no figure that we trust: it passes no question about compute."""
+FP16_TFLOPS: Final = {family: tflops for figures in _FP16_FIGURES.values() for family, tflops in figures.items()}
+"""dense FP16 of one card, tensor cores with FP32 accumulation where it has them, in TFLOPS, of its fastest form. A family
+that is not here has no figure that we trust: it passes no question about compute, and no proxy is named for it."""
+FP16_SOURCE: Final = {family: source for source, figures in _FP16_FIGURES.items() for family in figures}
+"""the maker's document that the family's figure is attributed to; read as others quote it (2026-11-22), not in the document"""
 
 _SPELLINGS: Final[dict[str, str]] = {
     "PRO6000SE": "RTXPRO6000", "PRO6000WE": "RTXPRO6000", "PRO6000MQ": "RTXPRO6000", "RTXPRO6000SE": "RTXPRO6000",

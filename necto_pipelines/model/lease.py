@@ -43,6 +43,8 @@ class Lease(BaseModel):
     close_reason: str = ""
     settled_native: ExactDecimal | None = None
     """what the network says was paid to the provider in all, in the native unit without time; None until settled"""
+    replaces: str | None = None
+    """the lease that failed before its time and whose job this one goes on with"""
 
 
 class Conversion(BaseModel):

@@ -44,6 +44,8 @@ class Offer(BaseModel):
     units_available: int = Field(ge=0)
     """GPUs free at the provider at `observed_at`"""
     max_gpus_per_order: int = Field(ge=0)
+    gpus_per_unit: int | None = Field(default=None, ge=1)
+    """GPUs of one unit, where an order gets exactly one whole unit; None where it gets as many GPUs as it asks for"""
     cpu_cores: float
     """free at the provider as a whole, as are memory and disk"""
     memory_gib: float
@@ -53,12 +55,17 @@ class Offer(BaseModel):
     region: str | None
     usd_per_gpu_hour: Decimal = Field(gt=0)
     price_basis: PriceBasis
+    min_hours: Decimal = Field(default=Decimal(0), ge=0)
+    """the shortest order that is taken at this price"""
+    valid_until: datetime | None = None
+    """until when a private quote holds, whatever its age; None for every price that only its age speaks for"""
     native_amount: Decimal
     native_unit: str
     """denomination and time unit of `native_amount`: `uact/block`, `USD/hour`"""
     block_seconds: Decimal | None
     interruptible: bool
     observed_at: datetime
+    """when the network answered; of a private quote, when it was given"""
     source: str
     mode: SourceMode
     raw_sha256: str

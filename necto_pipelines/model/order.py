@@ -3,7 +3,8 @@
 import unicodedata
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Self
+from enum import StrEnum
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -61,8 +62,27 @@ class Requirement(BaseModel):
     """an Akash SDL document to be placed as it is (`necto order from-sdl`); the other fields say what it needs"""
 
 
+class Strategy(StrEnum):
+    """What makes one compliant offer better than another."""
+
+    CHEAPEST = "cheapest"
+    """least to pay: compute and conversion"""
+    BALANCED = "balanced"
+    """least expected cost: what is to pay, and the risk of losing the lease"""
+    BID_AND_WAIT = "bid_and_wait"
+    """cheapest by binding prices: bids up to the price of a fall-back offer, which is taken when none comes in time"""
+
+
+DEFAULT_RISK_WEIGHT: Final = Decimal(1)
+"""a dollar that is expected to be lost counts as a dollar to pay"""
+
+
 class Policy(BaseModel):
-    """What compliance demands of a provider. The defaults are the house policy; an order can only tighten it."""
+    """What compliance demands of a provider, and what makes one offer better than another.
+
+    The defaults are the house policy. An order can only tighten the demands; its strategy and its weight of risk
+    replace the house's, for they rank offers and admit none.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,9 +98,26 @@ class Policy(BaseModel):
     max_evidence_age_hours: ExactDecimal = Field(default=Decimal(24), gt=0, le=8784, decimal_places=6)
     min_uptime_7d: ExactDecimal = Field(default=Decimal("0.95"), ge=0, le=1, decimal_places=6)
     min_score: int = Field(default=70, ge=0, le=100)
+    strategy: Strategy | None = None
+    """None means the house's, and in the house policy `cheapest`"""
+    risk_weight: ExactDecimal | None = Field(default=None, ge=0, le=10, decimal_places=6)
+    """dollars that an expected dollar of lost work counts as; None means the house's, and in the house policy 1"""
+
+    @property
+    def effective_strategy(self) -> Strategy:
+        """The strategy that holds when no other policy says one."""
+        return self.strategy or Strategy.CHEAPEST
+
+    @property
+    def effective_risk_weight(self) -> Decimal:
+        """The weight of risk that holds when no other policy says one."""
+        return DEFAULT_RISK_WEIGHT if self.risk_weight is None else self.risk_weight
 
     def tightened_by(self, other: "Policy") -> "Policy":
-        """Both policies at once: of each demand the stricter one. An order's policy never loosens the house's."""
+        """Both policies at once: of each demand the stricter one. An order's policy never loosens the house's.
+
+        Strategy and weight of risk are the order's where it says them.
+        """
         return Policy.model_construct(  # both sides are valid already; NOWHERE is not a country
             name=other.name,
             networks=_both(self.networks, other.networks),
@@ -90,6 +127,8 @@ class Policy(BaseModel):
             max_evidence_age_hours=min(self.max_evidence_age_hours, other.max_evidence_age_hours),
             min_uptime_7d=max(self.min_uptime_7d, other.min_uptime_7d),
             min_score=max(self.min_score, other.min_score),
+            strategy=other.strategy or self.strategy,
+            risk_weight=self.risk_weight if other.risk_weight is None else other.risk_weight,
         )
 
 
@@ -119,6 +158,10 @@ class OrderRequest(BaseModel):
     max_usd_per_gpu_hour: ExactDecimal | None = Field(default=None, gt=0, le=100_000, decimal_places=18)
     deadline: AwareDatetime | None = None
     """until when the order may wait for an offer; without one, 24 hours from its submission"""
+    group: Slug | None = None
+    """pending orders with the same group are placed all together or not at all"""
+    apart: Slug | None = None
+    """replicas: no two orders with the same name stand at one provider"""
     requirement: Requirement
     policy: Policy = Policy()
 

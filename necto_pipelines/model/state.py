@@ -42,7 +42,8 @@ ORDER_STEPS: Final[dict[OrderState, frozenset[OrderState]]] = {
     _O.HELD: frozenset({_O.FUNDED, _O.WAITING, _O.REFUSED, _O.CANCELLED, _O.FAILED}),
     _O.FUNDED: frozenset({_O.PLACING, _O.WAITING, _O.CANCELLED, _O.FAILED}),
     _O.PLACING: frozenset({_O.ACTIVE, _O.WAITING, _O.REFUSED, _O.FAILED}),
-    _O.ACTIVE: frozenset({_O.COMPLETED, _O.FAILED}),
+    # to waiting when its lease failed before its time, and the rest of the job is to be placed anew
+    _O.ACTIVE: frozenset({_O.COMPLETED, _O.FAILED, _O.WAITING}),
     _O.COMPLETED: frozenset(),
     _O.REFUSED: frozenset(),
     _O.CANCELLED: frozenset(),

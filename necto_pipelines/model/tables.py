@@ -4,9 +4,10 @@ Rows of our nouns become frames here, and only here. Money is decimal128, times 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -34,8 +35,8 @@ class Table:
 
     def frame(self, rows: Iterable[Mapping[str, Any] | BaseModel]) -> pd.DataFrame:
         """A frame with exactly these columns and Arrow types; a value that does not fit raises `pa.ArrowInvalid`."""
-        flat = [_flat(row) for row in rows]
-        columns = {name: pa.array([row.get(name) for row in flat], kind) for name, (kind, _) in self.columns.items()}
+        fields = [row if isinstance(row, Mapping) else vars(row) for row in rows]
+        columns = {name: pa.array(_values(fields, name), kind) for name, (kind, _) in self.columns.items()}
         return to_frame(pa.table(columns, schema=self.schema))
 
     def arrow(self, frame: pd.DataFrame) -> pa.Table:
@@ -55,22 +56,19 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _flat(row: Mapping[str, Any] | BaseModel) -> dict[str, Any]:
-    values: dict[str, Any] = dict(row)
-    gpu = values.pop("gpu", None)
-    if isinstance(gpu, Gpu):
-        values |= {
-            "gpu_key": gpu.key,
-            "gpu_family": gpu.family,
-            "gpu_interface": gpu.interface,
-            "vram_gib": gpu.vram_gib,
-        }
-    return {name: _plain(value) for name, value in values.items()}
+def _values(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    """A column's values; those of a GPU's columns are read from the row's `gpu` where it has one."""
+    values = [row.get(name) for row in rows]
+    if name in _GPU_PARTS:
+        part = _GPU_PARTS[name]
+        gpus = [row.get("gpu") for row in rows]
+        return [part(gpu) if isinstance(gpu, Gpu) else value for gpu, value in zip(gpus, values, strict=True)]
+    if any(issubclass(kind, tuple | list) for kind in set(map(type, values))):
+        return [_plain(value) if isinstance(value, tuple | list) else value for value in values]
+    return values
 
 
-def _plain(value: Any) -> Any:
-    if not isinstance(value, tuple | list):
-        return value
+def _plain(value: Sequence[Any]) -> str:
     if any(isinstance(item, tuple) for item in value):
         return json.dumps(value, ensure_ascii=False)  # texts of strangers: no separator of ours may be forged
     return ",".join(map(str, value))
@@ -81,6 +79,12 @@ _GPU = {
     "gpu_family": (TEXT, "GPU model without its memory size"),
     "gpu_interface": (TEXT, "sxm, pcie or nvl; empty when the source does not say"),
     "vram_gib": (COUNT, "memory of one GPU, GiB"),
+}
+_GPU_PARTS: Final[Mapping[str, Callable[[Gpu], object]]] = {
+    "gpu_key": attrgetter("key"),
+    "gpu_family": attrgetter("family"),
+    "gpu_interface": attrgetter("interface"),
+    "vram_gib": attrgetter("vram_gib"),
 }
 _ORIGIN = {
     "source": (TEXT, "where the figure was read"),
@@ -98,6 +102,7 @@ OFFERS = Table(
         **_GPU,
         "units_available": (COUNT, "GPUs free at the provider"),
         "max_gpus_per_order": (COUNT, "most GPUs one order can get"),
+        "gpus_per_unit": (COUNT, "GPUs of the whole unit that an order gets; empty: as many GPUs as it asks for"),
         "cpu_cores": (REAL, "free CPU cores at the provider"),
         "memory_gib": (REAL, "free memory at the provider, GiB"),
         "disk_gib": (REAL, "free disk at the provider, GiB"),
@@ -105,11 +110,13 @@ OFFERS = Table(
         "region": (TEXT, "region as the network names it"),
         "usd_per_gpu_hour": (USD, "US dollars per GPU and hour"),
         "price_basis": (TEXT, "how firm: bid, list, private_quote or estimate"),
+        "min_hours": (USD, "shortest order that is taken at this price, hours"),
+        "valid_until": (TIME, "until when a private quote holds; empty for any other price"),
         "native_amount": (NATIVE, "price in the network's own unit"),
         "native_unit": (TEXT, "the network's own unit"),
         "block_seconds": (USD, "measured seconds per block used for the conversion"),
         "interruptible": (FLAG, "true when the provider may take the capacity back"),
-        "observed_at": (TIME, "when the network answered"),
+        "observed_at": (TIME, "when the network answered; of a private quote, when it was given"),
         **_ORIGIN,
     },
 )
@@ -174,22 +181,59 @@ COMPLIANCE_SCORES = Table(
         "evidence_sha256": (TEXT, "SHA-256 of the raw evidence"),
     },
 )
+RELIABILITY_SCORES = Table(
+    "reliability_scores",
+    {
+        "network": (TEXT, "marketplace"),
+        "provider": (TEXT, "provider's address"),
+        "provider_name": (TEXT, "provider's name or host"),
+        "score": (COUNT, "0 to 100; 100 times survival_24h"),
+        "survival_24h": (USD, "chance that a lease of 24 hours lasts, 0 to 1"),
+        "hazard_per_hour": (USD, "chance of losing a lease in an hour"),
+        "uptime_7d": (REAL, "share of the last seven days, 0 to 1; empty when unknown"),
+        "expected_uptime": (USD, "the same, shrunk towards the median of the network"),
+        "leases": (COUNT, "our own leases there"),
+        "leases_lost": (COUNT, "of those, ended early by provider or network"),
+        "lease_hours": (USD, "hours they have run"),
+        "evidence_observed_at": (TIME, "age of the evidence"),
+        "evidence_sha256": (TEXT, "SHA-256 of the raw evidence"),
+    },
+)
 PRICE_COMPARISON = Table(
     "price_comparison",
     {
         "gpu_key": (TEXT, "GPU model"),
-        "network": (TEXT, "network of the cheapest offer"),
-        "provider": (TEXT, "provider of the cheapest offer"),
-        "offers_seen": (COUNT, "offers of this GPU in the catalog"),
-        "depin_usd_per_gpu_hour": (USD, "cheapest offer"),
+        "gpu_count": (COUNT, "GPUs asked for, on one machine"),
+        "choice": (TEXT, "which offer: cheapest (of anyone) or cheapest_compliant (of those the house buys from)"),
+        "offer_id": (TEXT, "that offer: the cheapest that can serve so many GPUs"),
+        "network": (TEXT, "its network"),
+        "provider": (TEXT, "its provider"),
+        "country": (TEXT, "ISO 3166-1 alpha-2; empty when the network does not say"),
+        "region_group": (TEXT, "part of the world it stands in; empty when unknown"),
+        "interruptible": (FLAG, "true when its provider may take the capacity back, which no cloud does on demand"),
+        "offers_seen": (COUNT, "offers of this GPU that this choice was made from"),
+        "depin_usd_per_gpu_hour": (USD, "its price"),
         "depin_akt_per_gpu_hour": (USD, "the same in AKT at the price of that moment; empty when no price is known"),
+        "depin_usd_per_hour": (USD, "what the order costs there each hour: the price times the GPUs asked for"),
         "price_basis": (TEXT, "how firm the offer is"),
         "cloud": (TEXT, "aws, azure or gcp"),
-        "cloud_instance": (TEXT, "the cloud's cheapest machine with this GPU"),
+        "twin": (TEXT, "same: the same GPU model; proxy: a better one, for the cloud does not sell this one"),
+        "proxy_gpu": (TEXT, "the better GPU that stands in; empty when the model is the same"),
+        "cloud_gpu_key": (TEXT, "GPU of the cloud's machine: never with less memory"),
+        "cloud_instance": (TEXT, "the cloud's cheapest machine that can serve, in the nearest part of the world"),
+        "cloud_gpu_count": (COUNT, "GPUs in that machine, all of which must be rented"),
         "cloud_region": (TEXT, "its region"),
-        "cloud_usd_per_gpu_hour": (USD, "on-demand"),
+        "cloud_region_group": (TEXT, "part of the world of that region; empty when its name does not tell"),
+        "same_region_group": (FLAG, "both stand in the same part of the world; empty when the offer's is unknown"),
+        "cloud_usd_per_gpu_hour": (USD, "on-demand price of that machine for each of its GPUs"),
+        "cloud_usd_per_hour": (USD, "what the order costs there each hour: the whole machine"),
         "cloud_as_of": (TEXT, "date of the cloud's figure"),
-        "savings_pct": (USD, "100 x (1 - offer / cloud); negative when the cloud is cheaper"),
+        "cloud_source": (TEXT, "where the cloud's figure was read"),
+        "cloud_mode": (TEXT, "live, sandbox or snapshot: of the cloud's figure"),
+        "savings_pct": (USD, "100 x (1 - offer / cloud), of prices per GPU-hour; negative when the cloud is cheaper"),
+        "order_savings_pct": (USD, "the same of the prices of the order; more when the cloud's machine is too big"),
+        "cheapest_per_gpu_hour": (FLAG, "true for the cloud that asks least per GPU-hour"),
+        "cheapest_per_order": (FLAG, "true for the cloud where the order costs least"),
         "observed_at": (TIME, "when the offer was read"),
         "mode": (TEXT, "sandbox, live or snapshot: of the offer"),
     },
@@ -214,6 +258,30 @@ LEASES = Table(
         "native_unit": (TEXT, "native unit of the rate"),
         "mode": (TEXT, "live or sandbox"),
         "raw_sha256": (TEXT, "SHA-256 of the answer with the binding price"),
+        "replaces": (TEXT, "lease that failed and whose job it goes on with"),
+    },
+)
+LEASE_TELEMETRY = Table(
+    "lease_telemetry",
+    {
+        "lease_id": (TEXT, "lease"),
+        "order_id": (TEXT, "order it serves"),
+        "network": (TEXT, "marketplace"),
+        "provider_name": (TEXT, "provider's name or host"),
+        "observed_at": (TIME, "when it was looked at"),
+        "state": (TEXT, "requested, active, closed or failed by the network; no_answer when it did not say"),
+        "healthy": (FLAG, "whether it runs by its provider's word; empty when that is not known"),
+        "latency_ms": (COUNT, "how long the answer took, milliseconds"),
+        "ready": (COUNT, "replicas that run"),
+        "total": (COUNT, "replicas that should"),
+        "gpu_use_pct": (USD, "load of the GPUs, 0 to 100; empty where the network does not say"),
+        "runway_hours": (USD, "how long what was paid in still lasts; empty where nothing is paid in"),
+        "cost_usd": (USD, "cost of the lease so far, at its binding price"),
+        "order_cost_usd": (USD, "cost of its whole order so far, conversions and earlier leases included"),
+        "cap_usd": (USD, "the most that order may cost"),
+        "evidence_at": (TIME, "when the evidence on its provider was observed; empty when there is none"),
+        "detail": (TEXT, "what was wrong; empty for a healthy lease"),
+        "mode": (TEXT, "live or sandbox"),
     },
 )
 USAGE_CHARGES = Table(

@@ -70,6 +70,15 @@ class LeaseStatus:
     settled_native: Decimal
     """paid to the provider so far, in the native unit without time"""
     raw: RawAnswer
+    ready: int | None = None
+    """replicas that run now, of all services together; None where the network does not say, as are those below"""
+    total: int | None = None
+    gpu_use_pct: Decimal | None = None
+    """load of the GPUs, 0 to 100"""
+    paid_in_native: Decimal | None = None
+    """paid in for this lease in all, spent or not, in the native unit without time; None where an account is charged"""
+    reclaiming: bool = False
+    """its provider has announced that it takes the capacity back"""
 
 
 class Network(Protocol):
@@ -78,7 +87,7 @@ class Network(Protocol):
     name: str
     mode: SourceMode
     paid_in: str
-    """`ACT` when a deposit must be minted before placing, `USD` when an account there is charged"""
+    """`ACT` when a deposit must be minted before placing; else an account there is charged, in `USD` or its `ATH`"""
 
     def offers(self) -> Listing[Offer]:
         """Everything purchasable now."""

@@ -5,6 +5,7 @@ from typing import cast
 
 from necto_pipelines.failures import InvalidInput, Problem
 from necto_pipelines.model.clock import Clock
+from necto_pipelines.networks.aethir.opening import open_aethir
 from necto_pipelines.networks.akash.opening import open_akash
 from necto_pipelines.networks.port import Network
 from necto_pipelines.networks.render.opening import open_dispersed
@@ -19,6 +20,7 @@ def open_networks(settings: Settings, clock: Clock) -> dict[str, Network]:
     networks: dict[str, Network] = {
         "akash": open_akash(settings, clock),
         "render": open_dispersed(settings, clock),
+        "aethir": open_aethir(settings, clock),
     }
     for place in settings.extra_networks:
         network = _open_extra(place, settings, clock)

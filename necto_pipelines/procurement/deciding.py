@@ -11,15 +11,23 @@ import pandas as pd
 from necto_pipelines.books.books import Actor, new_id
 from necto_pipelines.compliance.screening import score_providers
 from necto_pipelines.failures import PermanentFailure
+from necto_pipelines.market.comparison import count_class, same_gpu_prices
 from necto_pipelines.model.clock import rfc3339
 from necto_pipelines.model.decision import Candidate, Decision, InputPin, Refusal
-from necto_pipelines.model.order import Order
+from necto_pipelines.model.money import plain
+from necto_pipelines.model.order import Order, Policy, Strategy
 from necto_pipelines.model.state import LeaseState, OrderState
-from necto_pipelines.model.tables import records
+from necto_pipelines.networks.port import Network
 from necto_pipelines.procurement.ending import give_back
+from necto_pipelines.procurement.outcomes import lease_outcomes
+from necto_pipelines.procurement.remaining import rest_of
 from necto_pipelines.procurement.runtime import Runtime
-from necto_pipelines.routing.allocation import Allocation, allocate
+from necto_pipelines.reliability.scoring import hazards, score_reliability, survival
+from necto_pipelines.routing.allocation import Allocation, Rules
+from necto_pipelines.routing.failure_domains import resting_offers
+from necto_pipelines.routing.joint import allocate_jointly
 from necto_pipelines.routing.matching import Terms, match
+from necto_pipelines.routing.strategies import fallback_of
 
 CONVERSION_COST: Final = Decimal("0.0070")
 """what stablecoin -> AKT -> ACT is expected to take: 10 bps fee, up to 30 bps slippage, 25 bps burn-mint spread
@@ -38,8 +46,28 @@ LASTING: Final = frozenset(
     }
 )
 """refusals that follow from the order itself: time alone does not lift them"""
+PASSING: Final = frozenset(
+    {
+        Refusal.CAPACITY,
+        Refusal.STALE,
+        Refusal.FAILURE_DOMAIN,
+        Refusal.CONCENTRATION,
+        Refusal.APART,
+        Refusal.GROUP,
+    }
+)
+"""refusals that time alone lifts"""
 DEFAULT_PATIENCE: Final = timedelta(hours=24)
 """how long an order without a deadline waits for an offer"""
+LONGEST_PAUSE: Final = timedelta(hours=1)
+_MOST_DOUBLINGS: Final = 12
+"""of a second this is more than the longest pause"""
+BIDDING: Final = frozenset({"akash"})
+"""networks whose providers answer a request with bids of their own; everywhere else a list price is what is paid"""
+NO_ACCEPTABLE_BID: Final = "no_acceptable_bid"
+"""first word of the reason of an order that waits because nobody bid what could be taken"""
+EXHAUSTED: Final = "budget_exhausted"
+"""first word of the reason of an order that ends because what is left of its budget does not pay for the rest"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +82,8 @@ class FrozenInputs:
 
 def screen(runtime: Runtime, orders: Sequence[Order], inputs: FrozenInputs) -> dict[str, list[Candidate]]:
     """Hold each order against every offer: candidates by order id, ranked first, each refusal with its reason."""
-    return {order.id: _candidates(runtime, order, inputs) for order in orders}
+    risks = hazards(score_reliability(inputs.evidence, lease_outcomes(runtime.books, runtime.clock.now())))
+    return {order.id: _candidates(runtime, order, inputs, risks) for order in orders}
 
 
 def route(
@@ -69,13 +98,31 @@ def route(
     An order with an offer becomes routed. One without is refused when only its own wishes stand in the way, and waits
     when capacity or evidence may come back before its deadline.
     """
-    free = {row["offer_id"]: int(row["units_available"]) for row in records(inputs.offers)}
     by_id = {order.id: order for order in orders}
-    clouds = _cloud_prices(inputs.comparison)
+    plan = allocate_jointly(orders, candidates, inputs.offers, _rules(runtime))
+    clouds = same_gpu_prices(inputs.comparison)
     return [
         _record(runtime, by_id[allocation.order_id], allocation, inputs, clouds, actor)
-        for allocation in allocate(orders, candidates, free)
+        for allocation in plan.placements
     ]
+
+
+def _rules(runtime: Runtime) -> Rules:
+    """The house's limits, and what stands against them now. Budgets are held, order by order, after routing."""
+    settings = runtime.settings
+    committed: dict[tuple[str, str], Decimal] = {}
+    standing: dict[str, set[tuple[str, str]]] = {}
+    for lease in runtime.books.leases(states=[LeaseState.REQUESTED, LeaseState.ACTIVE, LeaseState.CLOSING]):
+        order, place = runtime.books.order(lease.order_id), (lease.network, lease.provider)
+        committed[place] = committed.get(place, Decimal(0)) + lease.usd_per_hour * order.request.requirement.hours
+        if order.request.apart:
+            standing.setdefault(order.request.apart, set()).add(place)
+    return Rules(
+        max_usd_per_provider=settings.max_usd_per_provider,
+        max_usd_per_network=settings.max_usd_per_network,
+        committed=committed,
+        standing=standing,
+    )
 
 
 def choice_of(runtime: Runtime, order: Order) -> tuple[Decision, Candidate]:
@@ -86,20 +133,54 @@ def choice_of(runtime: Runtime, order: Order) -> tuple[Decision, Candidate]:
     return decision, decision.chosen
 
 
-def _candidates(runtime: Runtime, order: Order, inputs: FrozenInputs) -> list[Candidate]:
+def conversion_share(network: Network) -> Decimal:
+    """Share of a cost at this network that turning stablecoin into its unit takes; 0 where an account is charged."""
+    return CONVERSION_COST if network.paid_in == "ACT" else Decimal(0)
+
+
+def _candidates(
+    runtime: Runtime, order: Order, inputs: FrozenInputs, risks: Mapping[tuple[str, str], Decimal]
+) -> list[Candidate]:
     policy = runtime.house_policy.tightened_by(order.request.policy)
     now = runtime.clock.now()
+    rest = rest_of(runtime, order)
+    lost = [LeaseState.FAILED, LeaseState.CLOSING, LeaseState.CLOSED]
+    recent = now - timedelta(seconds=runtime.settings.failure_domain_rest_s)
+    failures = [failover for failover in runtime.books.failovers(order.id) if failover.decided_at > recent]
     terms = Terms(
         now=now,
         policy=policy,
         max_offer_age=timedelta(seconds=runtime.settings.catalog_max_age_s),
         conversion_cost=CONVERSION_COST,
         failed_providers={
-            (lease.network, lease.provider)
-            for lease in runtime.books.leases(order_id=order.id, states=[LeaseState.FAILED, LeaseState.CLOSED])
+            (lease.network, lease.provider) for lease in runtime.books.leases(order_id=order.id, states=lost)
         },
+        account_networks=[network.name for network in runtime.networks.values() if not conversion_share(network)],
+        resting=resting_offers(inputs.offers, inputs.evidence, failures),
+        unanswered=_unanswered(runtime, order),
+        survival={provider: survival(risk, rest.request.requirement.hours) for provider, risk in risks.items()},
     )
-    return match(order, inputs.offers, score_providers(inputs.evidence, policy, now=now), terms)
+    return match(rest, inputs.offers, score_providers(inputs.evidence, policy, now=now), terms)
+
+
+def fallback_for(policy: Policy, allocation: Allocation) -> Candidate | None:
+    """The offer that `bid_and_wait` falls back on; None under any other strategy, and where there is none."""
+    if policy.effective_strategy is not Strategy.BID_AND_WAIT or allocation.chosen is None:
+        return None
+    ranked = [c for c in allocation.candidates if not c.refusals or c.refusals == (Refusal.DEARER,)]
+    return fallback_of(ranked, allocation.chosen, BIDDING)
+
+
+def _unanswered(runtime: Runtime, order: Order) -> set[tuple[str, str]]:
+    """Who was asked for bids by the attempt before this one, if none could be taken and a fall-back offer stands by."""
+    decisions = runtime.books.decisions(order.id)
+    if not decisions or decisions[-1].attempt != order.attempt - 1 or not order.reason.startswith(NO_ACCEPTABLE_BID):
+        return set()
+    chosen, fallback = decisions[-1].chosen, decisions[-1].fallback
+    if chosen is None or fallback is None:
+        return set()
+    asked = {(c.network, c.provider) for c in decisions[-1].ranked if c.network == chosen.network}
+    return asked - {(fallback.network, fallback.provider)}
 
 
 def _record(
@@ -107,10 +188,11 @@ def _record(
     order: Order,
     allocation: Allocation,
     inputs: FrozenInputs,
-    clouds: Mapping[str, Mapping[str, Decimal]],
+    clouds: Mapping[tuple[str, int], Mapping[str, Decimal]],
     actor: Actor,
 ) -> Decision:
     chosen = allocation.chosen
+    policy = runtime.house_policy.tightened_by(order.request.policy)
     decision = Decision(
         id=new_id("dec", runtime.clock),
         order_id=order.id,
@@ -118,33 +200,60 @@ def _record(
         chosen=chosen,
         candidates=allocation.candidates,
         inputs=inputs.pins,
+        strategy=policy.effective_strategy,
+        fallback=fallback_for(policy, allocation),
         expected_usd=chosen.expected_usd if chosen else Decimal(0),
-        clouds_usd_per_gpu_hour=dict(clouds.get(chosen.gpu_key, {})) if chosen else {},
+        clouds_usd_per_gpu_hour=dict(
+            clouds.get((chosen.gpu_key, count_class(order.request.requirement.gpu.count)), {}) if chosen else {}
+        ),
     )
     now = runtime.clock.now()
-    deadline = order.request.deadline or order.submitted_at + DEFAULT_PATIENCE
+    deadline = _deadline(runtime, order)
     with runtime.books.change(actor) as change:
         change.record_decision(decision)
         if deadline <= now:
             change.move_order(order.id, OrderState.REFUSED, reason=f"deadline_passed: it was {rfc3339(deadline)}")
-            give_back(runtime.books, change, order.id)
+            give_back(change, order.id)
         elif chosen:
             change.move_order(order.id, OrderState.ROUTED)
+        elif gone := _budget_gone(runtime, order, allocation):
+            if runtime.books.leases(order_id=order.id, states=[LeaseState.CLOSING]):
+                reason = f"lease_not_closed: until its cost is known, its deposit is kept; {gone}"
+                change.move_order(order.id, OrderState.WAITING, reason=reason, next_attempt_at=retry_at(runtime, order))
+            else:
+                change.move_order(order.id, OrderState.REFUSED, reason=gone)
+                give_back(change, order.id)
         elif _may_come(allocation.candidates):
             change.move_order(
                 order.id, OrderState.WAITING, reason=_why_none(allocation), next_attempt_at=retry_at(runtime, order)
             )
         else:
             change.move_order(order.id, OrderState.REFUSED, reason=_why_none(allocation))
-            give_back(runtime.books, change, order.id)
+            give_back(change, order.id)
     return decision
 
 
 def retry_at(runtime: Runtime, order: Order) -> datetime:
-    """When a waiting order is tried again: soon at first, then ever later, a quarter of its age, an hour at most."""
+    """When a waiting order is tried again: soon at first, then ever later, a quarter of its age, an hour at most.
+
+    After a failover the pause doubles with each try for the rest of the job, for the age says nothing then. The last
+    try is at the deadline.
+    """
     now = runtime.clock.now()
     least = timedelta(seconds=runtime.settings.retry_wait_s)
-    return now + max(least, min((now - order.submitted_at) / 4, timedelta(hours=1)))
+    pause = max(least, min((now - order.submitted_at) / 4, LONGEST_PAUSE))
+    if failovers := runtime.books.failovers(order.id):
+        tries = sum(decision.attempt > failovers[-1].attempt for decision in runtime.books.decisions(order.id))
+        pause = min(least * (1 << min(tries, _MOST_DOUBLINGS)), max(least, LONGEST_PAUSE))
+    return min(now + pause, max(_deadline(runtime, order), now + least))
+
+
+def _deadline(runtime: Runtime, order: Order) -> datetime:
+    """Until when an order may wait: as it says, else a day from its submission, or from when its last lease failed."""
+    if order.request.deadline:
+        return order.request.deadline
+    failovers = runtime.books.failovers(order.id)
+    return (failovers[-1].decided_at if failovers else order.submitted_at) + DEFAULT_PATIENCE
 
 
 def _may_come(candidates: Sequence[Candidate]) -> bool:
@@ -161,8 +270,13 @@ def _why_none(allocation: Allocation) -> str:
     return f"no_compliant_offer: none of {len(allocation.candidates)} offers serves it: {text}"
 
 
-def _cloud_prices(comparison: pd.DataFrame) -> dict[str, dict[str, Decimal]]:
-    prices: dict[str, dict[str, Decimal]] = {}
-    for row in records(comparison):
-        prices.setdefault(row["gpu_key"], {})[row["cloud"]] = row["cloud_usd_per_gpu_hour"]
-    return prices
+def _budget_gone(runtime: Runtime, order: Order, allocation: Allocation) -> str:
+    """Why what is left of the budget does not pay for the rest of a job; empty when it does, or would soon."""
+    rest = rest_of(runtime, order)
+    dear = [candidate for candidate in allocation.candidates if set(candidate.refusals) == {Refusal.BUDGET}]
+    soon = [candidate for candidate in allocation.candidates if PASSING.issuperset(candidate.refusals)]
+    if rest is order or soon or not dear:
+        return ""
+    left, needed = max(rest.request.budget_usd, Decimal(0)), min(candidate.expected_usd for candidate in dear)
+    hours = plain(round(rest.request.requirement.hours, 4))
+    return f"{EXHAUSTED}: {left} USD is left of {order.request.budget_usd}, the remaining {hours} h cost {needed} USD"

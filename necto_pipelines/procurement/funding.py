@@ -11,13 +11,15 @@ from necto_pipelines.market.oracles import fresh_price
 from necto_pipelines.market.rails import Swap
 from necto_pipelines.model.clock import parse_rfc3339, rfc3339
 from necto_pipelines.model.lease import Conversion, EffectState
-from necto_pipelines.model.money import cents_up, from_micro, to_micro
+from necto_pipelines.model.money import CENT, cents_up, from_micro, to_micro
 from necto_pipelines.model.offer import TokenPrice
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState
-from necto_pipelines.procurement.deciding import CONVERSION_COST, choice_of
+from necto_pipelines.procurement.deciding import EXHAUSTED, choice_of, conversion_share
 from necto_pipelines.procurement.ending import give_back
+from necto_pipelines.procurement.remaining import locked_uact, rest_of, used_on
 from necto_pipelines.procurement.runtime import Runtime
+from necto_pipelines.routing.matching import expected_usd
 
 PRICE_HEADROOM: Final = Decimal("1.25")
 """a list price is the market's; a provider's binding bid for the whole machine may stand this far above it"""
@@ -27,6 +29,7 @@ SWAP_MARGIN: Final = Decimal("1.01")
 """stablecoin is changed with this margin over the reference rate, so that fees and slippage leave enough ACT"""
 PEG_BAND: Final = Decimal("0.005")
 """USDC further than this from one dollar halts payments"""
+_SHORTEST_MONTH_HOURS: Final = 28 * 24
 
 
 @dataclass(frozen=True)
@@ -38,30 +41,67 @@ class Ceiling:
     hold_usd: Decimal
 
 
-def ceiling_of(order: Order, list_usd_per_gpu_hour: Decimal) -> Ceiling:
-    """What may be spent at most: the least of the order's price cap, its budget and the list price with headroom."""
+def ceiling_of(order: Order, list_usd_per_gpu_hour: Decimal, conversion_cost: Decimal) -> Ceiling:
+    """What may be spent at most: the least of the order's price cap, its budget and the list price with headroom.
+
+    `conversion_cost` is the share that conversion takes at the network (`deciding.conversion_share`).
+    Of an order whose lease failed, `order` is the rest of it (`remaining.rest_of`).
+    """
     request, need = order.request, order.request.requirement
     hourly = list_usd_per_gpu_hour * PRICE_HEADROOM * need.gpu.count
     if request.max_usd_per_gpu_hour is not None:
         hourly = min(hourly, request.max_usd_per_gpu_hour * need.gpu.count)
-    hourly = min(hourly, request.budget_usd / need.hours / (1 + CONVERSION_COST))
+    # The least that is minted costs as much to convert, however little of it is needed; and each line of an invoice is
+    # rounded to cents by itself, which a price this far below the budget must leave room for.
+    rounding = _rounding_usd(need.hours, converts=conversion_cost > 0)
+    least = from_micro(MINIMUM_MINT_UACT) * conversion_cost
+    spendable = request.budget_usd - rounding
+    hourly = min(hourly, max(min(spendable / (1 + conversion_cost), spendable - least), Decimal(0)) / need.hours)
     deposit = hourly * need.hours
-    return Ceiling(hourly, deposit, min(cents_up(deposit * (1 + CONVERSION_COST)), request.budget_usd))
+    held = cents_up(deposit + max(deposit * conversion_cost, least) + rounding)
+    return Ceiling(hourly, deposit, min(held, request.budget_usd))
+
+
+def _rounding_usd(hours: Decimal, *, converts: bool) -> Decimal:
+    """What rounding may add: half a cent for each month the lease may touch, for the fee, and for both slippages."""
+    months = int(hours / _SHORTEST_MONTH_HOURS) + 2
+    return CENT / 2 * (months + (3 if converts else 0))
 
 
 def hold(runtime: Runtime, order: Order, actor: Actor) -> None:
-    """Reserve the ceiling of a routed order in its cost centre's budget; refused when the budget does not cover it."""
-    ceiling = ceiling_of(order, choice_of(runtime, order)[1].usd_per_gpu_hour)
+    """Reserve the ceiling of a routed order in its cost centre's budget; refused when the budget does not cover it.
+
+    What an order has used already stays held beside the ceiling for the rest of its job, so that both together never
+    exceed its own budget. An order whose budget was used up in the meantime is refused (`budget_exhausted`).
+    """
+    chosen, rest = choice_of(runtime, order)[1], rest_of(runtime, order)
+    share = conversion_share(runtime.networks[chosen.network])
+    if rest is not order and expected_usd(rest, chosen.usd_per_gpu_hour, share) > rest.request.budget_usd:
+        _refuse(runtime, order, f"{EXHAUSTED}: {max(rest.request.budget_usd, Decimal(0))} USD is left", actor)
+        return
+    ceiling = ceiling_of(rest, chosen.usd_per_gpu_hour, share)
+    if ceiling.usd_per_hour <= 0:
+        reason = f"{'over_budget' if rest is order else EXHAUSTED}: {rest.request.budget_usd} USD do not pay for"
+        _refuse(runtime, order, f"{reason} the least conversion and the rounding of its cost", actor)
+        return
+    usd = ceiling.hold_usd
+    if rest is not order:
+        usd += used_on(runtime, order)
     standing = runtime.books.hold(order.id)
+    short = standing is None or standing.state != "held" or standing.usd < usd
     try:
         with runtime.books.change(actor) as change:
-            if standing is None or standing.state != "held" or standing.usd < ceiling.hold_usd:
-                change.hold(order.id, ceiling.hold_usd)
+            if short or rest is not order:
+                change.hold(order.id, usd)
             change.move_order(order.id, OrderState.HELD)
     except Refused as refusal:
-        with runtime.books.change(actor) as change:
-            change.move_order(order.id, OrderState.REFUSED, reason=f"over_budget: {refusal}")
-            give_back(runtime.books, change, order.id)
+        _refuse(runtime, order, f"{'over_budget' if rest is order else EXHAUSTED}: {refusal}", actor)
+
+
+def _refuse(runtime: Runtime, order: Order, reason: str, actor: Actor) -> None:
+    with runtime.books.change(actor) as change:
+        change.move_order(order.id, OrderState.REFUSED, reason=reason)
+        give_back(change, order.id)
 
 
 def fund(runtime: Runtime, order: Order, actor: Actor) -> None:
@@ -69,16 +109,16 @@ def fund(runtime: Runtime, order: Order, actor: Actor) -> None:
 
     A network that charges an account in dollars needs no conversion.
 
-    What was converted for this order before (an earlier attempt) counts. A stale or missing token price, or USDC off
+    What was converted for this order before (an earlier attempt) counts, less what its leases have used of it or still
+    lock at a network that does not answer. A stale or missing token price, or USDC off
     its peg, raises `Stale`: nothing is paid, and the order waits with that reason.
     """
     chosen = choice_of(runtime, order)[1]
-    needed = to_micro(ceiling_of(order, chosen.usd_per_gpu_hour).deposit_usd)
-    if runtime.networks[chosen.network].paid_in != "ACT":
-        needed = 0
+    share = conversion_share(runtime.networks[chosen.network])
+    needed = to_micro(ceiling_of(rest_of(runtime, order), chosen.usd_per_gpu_hour, share).deposit_usd)
     made = runtime.books.conversions(order.id)
-    short = needed - sum(c.to_units for c in made if c.to_asset == "ACT")
-    if short > 0:
+    short = needed - sum(c.to_units for c in made if c.to_asset == "ACT") + locked_uact(runtime, order.id)
+    if short > 0 and runtime.networks[chosen.network].paid_in == "ACT":
         prices = _prices(runtime)
         # AKT bought by a run that was killed before it minted ACT is used up first, never bought twice.
         akt = sum(c.to_units for c in made if c.to_asset == "AKT") - sum(

@@ -4,7 +4,7 @@ Networks do not make creation idempotent, so each act is written down before it 
 reply it is looked for at the network before it is tried again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -12,14 +12,18 @@ from typing import Final
 from necto_pipelines.books.books import Actor, new_id
 from necto_pipelines.failures import PermanentFailure, Refused, Unavailable, Unknown
 from necto_pipelines.model.decision import Candidate, Decision
+from necto_pipelines.model.health import Health, LeaseHealth
 from necto_pipelines.model.lease import EffectState, Lease
+from necto_pipelines.model.money import cents_up
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import LeaseState, OrderState
 from necto_pipelines.networks.port import Bid, Deployment, LeaseStatus, Network, Placement
-from necto_pipelines.procurement.deciding import choice_of, retry_at
+from necto_pipelines.procurement.deciding import NO_ACCEPTABLE_BID, choice_of, conversion_share, retry_at
 from necto_pipelines.procurement.funding import ceiling_of
+from necto_pipelines.procurement.remaining import rest_of
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.procurement.settling import close_lease
+from necto_pipelines.routing.strategies import bid_weight
 
 IN_FLIGHT: Final = timedelta(minutes=2)
 """a create that is not listed yet may still arrive this long after it was sent: time-outs of both sides together"""
@@ -34,6 +38,8 @@ class _Plan:
     """What placing an order needs to know, worked out once."""
 
     order: Order
+    rest: Order
+    """the order with the hours that are still to be delivered, and the dollars that are left for them"""
     decision: Decision
     chosen: Candidate
     network: Network
@@ -75,7 +81,7 @@ def place(runtime: Runtime, order: Order, actor: Actor) -> Lease | None:
     for bid in _acceptable_bids(runtime, plan, deployment):
         if lease := _accept(runtime, plan, deployment, bid):
             return lease
-    _give_up(runtime, plan, deployment, "no_acceptable_bid: no compliant provider bid below the ceiling in time")
+    _give_up(runtime, plan, deployment, f"{NO_ACCEPTABLE_BID}: no compliant provider bid below the ceiling in time")
     return None
 
 
@@ -91,6 +97,7 @@ def confirm(runtime: Runtime, order: Order, lease: Lease, actor: Actor) -> bool:
         if status.healthy:
             with runtime.books.change(actor) as change:
                 change.move_order(order.id, OrderState.ACTIVE)
+                change.record_health(_seen_healthy(runtime, lease))
             return True
         if status.state in ("closed", "failed"):
             break
@@ -100,20 +107,31 @@ def confirm(runtime: Runtime, order: Order, lease: Lease, actor: Actor) -> bool:
     return False
 
 
+def _seen_healthy(runtime: Runtime, lease: Lease) -> LeaseHealth:
+    """The first health of a lease. Its hours count from its start, as its price does."""
+    since = lease.started_at or runtime.clock.now()
+    return LeaseHealth(lease_id=lease.id, health=Health.HEALTHY, since=since, ill_since=None, healthy_seconds=0)
+
+
 def _plan(runtime: Runtime, order: Order, actor: Actor) -> _Plan:
     decision, chosen = choice_of(runtime, order)
     network = runtime.networks[chosen.network]
     family, vram = chosen.gpu_key.rsplit("-", 1)
-    ceiling = ceiling_of(order, chosen.usd_per_gpu_hour)
+    rest = rest_of(runtime, order)
+    share = conversion_share(network)
+    ceiling = ceiling_of(rest, chosen.usd_per_gpu_hour, share)
+    if decision.fallback:  # a bid that costs more than the offer which is there anyway is not worth taking
+        hourly = decision.fallback.expected_usd / (1 + share) / rest.request.requirement.hours
+        ceiling = replace(ceiling, usd_per_hour=min(ceiling.usd_per_hour, hourly))
     placement = Placement(
         token=f"{order.id}-{order.attempt}",
-        requirement=order.request.requirement,
+        requirement=rest.request.requirement,
         gpu_family=family,
         vram_gib=int(vram.removesuffix("GB")),
         max_usd_per_hour=ceiling.usd_per_hour,
         deposit_usd=ceiling.deposit_usd,
     )
-    return _Plan(order, decision, chosen, network, placement, network.content_hash(placement), actor)
+    return _Plan(order, rest, decision, chosen, network, placement, network.content_hash(placement), actor)
 
 
 def _deploy(runtime: Runtime, plan: _Plan) -> Deployment | None:
@@ -121,13 +139,16 @@ def _deploy(runtime: Runtime, plan: _Plan) -> Deployment | None:
 
     None when it was made and is no longer open.
     """
+    request: dict[str, object] = {
+        "network": plan.network.name,
+        "content_hash": plan.content_hash,
+        "token": plan.placement.token,
+    }
+    if plan.network.paid_in == "ACT":
+        request["deposit_usd"] = f"{cents_up(plan.placement.deposit_usd):f}"
     with runtime.books.change(plan.actor) as change:
         effect, begun = change.begin_effect(
-            plan.deployment_key,
-            "create_deployment",
-            plan.order.id,
-            plan.order.attempt,
-            {"network": plan.network.name, "content_hash": plan.content_hash, "token": plan.placement.token},
+            plan.deployment_key, "create_deployment", plan.order.id, plan.order.attempt, request
         )
     deployment = None if begun else _found(plan)
     if effect.state is EffectState.DONE:
@@ -191,8 +212,13 @@ def _accept_again(runtime: Runtime, plan: _Plan, deployment: Deployment, lease: 
 
 
 def _acceptable_bids(runtime: Runtime, plan: _Plan, deployment: Deployment) -> list[Bid]:
-    """Bids from compliant providers below the ceiling, cheapest first, waited for as long as the settings say."""
-    allowed = {c.provider for c in plan.decision.ranked if c.network == plan.network.name}
+    """Bids from compliant providers below the ceiling, waited for as long as the settings say; best first.
+
+    The best is the cheapest; under `balanced` each bid counts for more, the less its provider is reliable.
+    """
+    asked = [c for c in plan.decision.ranked if c.network == plan.network.name]
+    allowed, strategy = {c.provider for c in asked}, plan.decision.strategy
+    weights = {c.provider: bid_weight(strategy, c) for c in asked}
     tried = {
         lease.provider
         for lease in runtime.books.leases(order_id=plan.order.id, states=[LeaseState.FAILED])
@@ -224,7 +250,7 @@ def _acceptable_bids(runtime: Runtime, plan: _Plan, deployment: Deployment) -> l
             subject={"order": plan.order.id, "deployment": deployment.ref},
             blobs=[{"name": "bids", "sha256": answer.sha256, "size": len(answer.body)} for answer in listing.raw],
         )
-    return sorted(good, key=lambda bid: (bid.usd_per_hour, bid.provider))
+    return sorted(good, key=lambda bid: (bid.usd_per_hour * weights[bid.provider], bid.provider))
 
 
 def _accept(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -> Lease | None:
@@ -268,7 +294,7 @@ def _activate(runtime: Runtime, plan: _Plan, lease: Lease, status: LeaseStatus) 
             lease.id,
             LeaseState.ACTIVE,
             started_at=started,
-            ends_at=started + timedelta(hours=float(plan.order.request.requirement.hours)),
+            ends_at=started + timedelta(hours=float(plan.rest.request.requirement.hours)),
         )
         change.end_effect(
             _lease_key(lease), EffectState.DONE, {"ref": lease.network_ref, "raw_sha256": status.raw.sha256}
@@ -300,6 +326,7 @@ def _lease_of(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -
         started_at=None,
         ends_at=None,
         closed_at=None,
+        replaces=failovers[-1].lease_id if (failovers := runtime.books.failovers(plan.order.id)) else None,
     )
 
 
@@ -313,10 +340,11 @@ def _give_up(runtime: Runtime, plan: _Plan, deployment: Deployment, reason: str)
         plan.network.close(deployment.ref)
     except Unavailable as error:
         raise Unavailable(f"{reason}; closing deployment {deployment.ref} failed too: {error}") from error
-    _wait_for_another(runtime, plan.order, reason, plan.actor)
+    _wait_for_another(runtime, plan.order, reason, plan.actor, at_once=plan.decision.fallback is not None)
 
 
-def _wait_for_another(runtime: Runtime, order: Order, reason: str, actor: Actor) -> None:
-    later = retry_at(runtime, order)
+def _wait_for_another(runtime: Runtime, order: Order, reason: str, actor: Actor, *, at_once: bool = False) -> None:
+    """Let the order be routed anew as a further attempt: later, or `at_once` when a fall-back offer stands by."""
+    later = runtime.clock.now() if at_once else retry_at(runtime, order)
     with runtime.books.change(actor) as change:
         change.move_order(order.id, OrderState.WAITING, reason=reason, next_attempt_at=later, new_attempt=True)

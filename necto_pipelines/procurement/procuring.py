@@ -15,7 +15,7 @@ from necto_pipelines.failures import (
     Unknown,
 )
 from necto_pipelines.model.order import Order
-from necto_pipelines.model.state import ORDER_STEPS, PENDING_ORDERS, LeaseState, OrderState
+from necto_pipelines.model.state import ORDER_STEPS, PENDING_ORDERS, OrderState
 from necto_pipelines.procurement.deciding import retry_at
 from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.placing import confirm, place
@@ -80,8 +80,7 @@ def _stop(runtime: Runtime, order_id: str, failure: NectoError, actor: Actor) ->
             change.move_order(order_id, OrderState.WAITING, reason=reason, next_attempt_at=later)
         elif isinstance(failure, PermanentFailure) and OrderState.FAILED in ORDER_STEPS[order.state]:
             change.move_order(order_id, OrderState.FAILED, reason=reason)
-            if not runtime.books.leases(order_id=order_id, states=[LeaseState.ACTIVE, LeaseState.CLOSING]):
-                give_back(runtime.books, change, order_id)
+            give_back(change, order_id)
         elif not isinstance(failure, IllegalTransition):
             change.release(order_id, reason=reason, next_attempt_at=later)
     return reason

@@ -7,7 +7,7 @@ from necto_pipelines.billing.metering import usage_of
 from necto_pipelines.books.books import Actor
 from necto_pipelines.failures import Unavailable
 from necto_pipelines.model.lease import Charge, EffectState, Lease
-from necto_pipelines.model.state import LeaseState, OrderState
+from necto_pipelines.model.state import ORDER_STEPS, LeaseState, OrderState
 from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.runtime import Runtime
 
@@ -20,14 +20,19 @@ def due_leases(runtime: Runtime, now: datetime) -> list[Lease]:
 
 
 def settle(runtime: Runtime, lease: Lease, actor: Actor, *, reason: str = "hours_used") -> Lease:
-    """Close a lease whose work is done, charge it, and complete its order. Safe to call again after a crash."""
+    """Close a lease, charge it, and end what ends with it. Safe to call again after a crash.
+
+    The order is completed when its job ran on this lease to the end; the job of a lease that was given up goes on
+    elsewhere. The hold of an order that has ended is given back once its last lease is closed.
+    """
     closed = close_lease(runtime, lease, reason, actor)
-    order = runtime.books.order(lease.order_id)
-    if order.state in (OrderState.ACTIVE, OrderState.FAILED):
-        with runtime.books.change(actor) as change:
-            give_back(runtime.books, change, order.id)
-            if order.state is OrderState.ACTIVE:
-                change.move_order(order.id, OrderState.COMPLETED)
+    with runtime.books.change(actor) as change:
+        order = change.reads.order(lease.order_id)
+        if order.state is OrderState.ACTIVE and lease.attempt == order.attempt:
+            change.move_order(order.id, OrderState.COMPLETED)
+            give_back(change, order.id)
+        elif not ORDER_STEPS[order.state]:
+            give_back(change, order.id)
     return closed
 
 
@@ -39,7 +44,7 @@ def close_lease(runtime: Runtime, lease: Lease, reason: str, actor: Actor) -> Le
     key = f"{lease.order_id}/{lease.attempt}/close/{lease.provider}"
     with runtime.books.change(actor) as change:
         change.begin_effect(key, "close_deployment", lease.order_id, lease.attempt, {"ref": lease.network_ref})
-        if lease.state is not LeaseState.CLOSING:
+        if change.reads.lease(lease.id).state is LeaseState.ACTIVE:
             change.move_lease(lease.id, LeaseState.CLOSING, close_reason=reason[:500])
     status = runtime.networks[lease.network].close(lease.network_ref)
     if status.state not in ("closed", "failed"):
@@ -50,12 +55,14 @@ def close_lease(runtime: Runtime, lease: Lease, reason: str, actor: Actor) -> Le
     usage = usage_of(ended, settled_native=status.settled_native)
     order = runtime.books.order(lease.order_id)
     charges = compute_charges(order, ended, usage) + _conversion_charges(runtime, ended)
+    outcome = {"raw_sha256": status.raw.sha256, "settled": str(status.settled_native)}
     with runtime.books.change(actor) as change:
+        standing = change.reads.lease(lease.id)
+        if standing.state is LeaseState.CLOSED:  # by another run, which saw the same end
+            return standing
         change.record_usage(usage)
         change.record_charges(charges)
-        change.end_effect(
-            key, EffectState.DONE, {"raw_sha256": status.raw.sha256, "settled": str(status.settled_native)}
-        )
+        change.end_effect(key, EffectState.DONE, outcome)
         return change.move_lease(lease.id, LeaseState.CLOSED, closed_at=closed_at, settled_native=status.settled_native)
 
 

@@ -22,5 +22,5 @@ def cancel(books: Books, order_id: str, actor: Actor) -> Order:
     """Cancel an order that is not placed yet, and give back what it holds. IllegalTransition once it is placed."""
     with books.change(actor) as change:
         order = change.move_order(order_id, OrderState.CANCELLED, reason="cancelled by its requester")
-        give_back(books, change, order_id)
+        give_back(change, order_id)
     return order

@@ -1,17 +1,19 @@
 """Ask the catalog: which offers fit, cheapest first, and why the others do not.
 
-Built once from tables, asked many times: texts become codes, figures become arrays, and each GPU has the list of its
-rows already in the order of price, so that a question costs the rows of one GPU and not the whole table. Figures are
-float64 here: they choose and sort, they are never paid.
+Built once from tables, asked many times: texts become codes, figures become arrays, and all of it is put in the order
+of price, with the rows of each GPU in a list, so that a question costs the rows of one GPU and not the whole table.
+Figures are float64 here: they choose and sort, they are never paid.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from necto_pipelines.model.decision import Refusal
 from necto_pipelines.model.gpu import FP16_TFLOPS
@@ -20,6 +22,12 @@ SortKey = Literal["price", "score", "vram", "age"]
 Rows = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Test = Callable[[Rows | slice], Mask]
+"""of some rows, or of all without copying them"""
+_ALL: Final = slice(None)
+_NONE: Final[Rows] = np.empty(0, dtype=np.intp)
+_FEW: Final = 16
+"""up to this part of all rows it is quicker to sort them than to pick them from the whole order"""
 
 
 @dataclass(frozen=True)
@@ -50,50 +58,81 @@ class Query:
 
 
 class Catalog:
-    """The offers of one moment, ready to be asked. Positions count rows of the frame it was made from."""
+    """The offers of one moment, ready to be asked. Positions count rows of the frame it was made from.
+
+    Within, rows stand in the order of price: what was found needs no sorting, and a column is read from end to end.
+    """
 
     def __init__(self, offers: pd.DataFrame, scores: pd.DataFrame | None = None) -> None:
         """From a frame of OFFERS and, for scores and compliance, one of COMPLIANCE_SCORES; without it none complies."""
         self.offers = offers
-        self._network, self._country = _Codes(offers["network"]), _Codes(offers["country"])
-        self._region, self._family, self._key = (_Codes(offers[c]) for c in ("region", "gpu_family", "gpu_key"))
-        self._price, self._vram = _floats(offers["usd_per_gpu_hour"]), _floats(offers["vram_gib"])
-        self._gpus = np.minimum(_floats(offers["units_available"]), _floats(offers["max_gpus_per_order"]))
-        self._cpu, self._memory, self._disk = (_floats(offers[c]) for c in ("cpu_cores", "memory_gib", "disk_gib"))
-        self._interruptible = offers["interruptible"].to_numpy(dtype=bool, na_value=True)
-        self._observed = offers["observed_at"].astype("int64[pyarrow]").to_numpy(dtype=np.int64)
-        self._tflops = np.array([FP16_TFLOPS.get(name, np.nan) for name in self._family.names])[self._family.codes]
-        self._score, self._compliant, self._refusals = _verdicts(offers, scores)
-        ids = _Codes(offers["offer_id"], ordered=True).codes
-        self._by_price: Rows = np.lexsort((ids, self._price))
-        self._of_gpu = self._family.positions(self._by_price) | self._key.positions(self._by_price)
+        self._score_at, compliant, refusals = _verdicts(offers, scores)
+        self._position: Rows = np.lexsort((_ranks(offers["offer_id"]), _floats(offers["usd_per_gpu_hour"])))
+        order = self._position
+        self._network, self._country, self._region, family, key = (
+            _Codes(offers[c], order) for c in ("network", "country", "region", "gpu_family", "gpu_key")
+        )
+        self._price, self._vram, self._cpu, self._memory, self._disk = (
+            _floats(offers[c])[order] for c in ("usd_per_gpu_hour", "vram_gib", "cpu_cores", "memory_gib", "disk_gib")
+        )
+        self._gpus = np.minimum(_floats(offers["units_available"]), _floats(offers["max_gpus_per_order"]))[order]
+        self._interruptible = offers["interruptible"].to_numpy(dtype=bool, na_value=True)[order]
+        self._tflops = np.array([*(FP16_TFLOPS.get(name, np.nan) for name in family.names), np.nan])[family.codes]
+        self._score, self._compliant = self._score_at[order], compliant[order]
+        self._refusals = _Codes(refusals, order)
+        self._of_gpu = family.rows() | key.rows()
+        observed = offers["observed_at"].astype("int64[pyarrow]").to_numpy(dtype=np.int64)[order]
+        self._orders = {"score": _Order(-self._score), "vram": _Order(-self._vram), "age": _Order(-observed)}
 
     def select(self, query: Query) -> Rows:
         """Positions of the offers that fit, in the order asked for; ties in the order of price, then of offer id."""
-        rows = self._by_price if query.gpu is None else self._of_gpu.get(query.gpu, self._by_price[:0])
-        for fits, _ in self._tests(query):
-            rows = rows[fits(rows)]
-        return self._sorted(rows, query.sort)[: query.limit]
+        if query.gpu is None:
+            fitting = [fits(_ALL) for fits, _ in self._tests(query)]
+            rows = np.flatnonzero(np.logical_and.reduce(fitting)) if fitting else np.arange(len(self._position))
+        else:
+            rows = self._of_gpu.get(query.gpu, _NONE)
+            for fits, _ in self._tests(query):
+                rows = rows[fits(rows)]
+        if query.sort != "price":
+            rows = self._orders[query.sort].sorted(rows)
+        return self._position[rows[: query.limit]]
 
     def explain(self, query: Query) -> list[tuple[int, tuple[Refusal, ...]]]:
         """Every offer that does not fit: (position, all its reasons), cheapest first."""
-        reasons: dict[int, list[Refusal]] = {}
+        # The reasons of a row as one number, a bit for each: rows share few sets of reasons, each is spelled out once.
+        failed = np.zeros(len(self._position), dtype=np.int64)
+        words: list[Refusal] = []
         if query.gpu is not None:
-            mine = np.zeros(len(self.offers), dtype=bool)
-            mine[self._of_gpu.get(query.gpu, self._by_price[:0])] = True
-            reasons = {int(row): [Refusal.GPU] for row in self._by_price[~mine[self._by_price]]}
+            words.append(Refusal.GPU)
+            failed[:] = 1
+            failed[self._of_gpu.get(query.gpu, _NONE)] = 0
         for fits, reason in self._tests(query):
-            for row in self._by_price[~fits(self._by_price)]:
-                found = self._refusals[row].split(",") if reason is Refusal.NO_EVIDENCE else [reason]
-                reasons.setdefault(int(row), []).extend(Refusal(word) for word in found)
-        return [(row, tuple(dict.fromkeys(reasons[row]))) for row in map(int, self._by_price) if row in reasons]
+            misfit = ~fits(_ALL)
+            if reason is Refusal.NO_EVIDENCE:  # always the last: above its bit stands what compliance found
+                failed[misfit] |= (1 + 2 * self._refusals.codes[misfit]) << len(words)
+            else:
+                failed |= misfit.astype(np.int64) << len(words)
+            words.append(reason)
+        rows = np.flatnonzero(failed)
+        which, distinct = pd.factorize(failed[rows])
+        spelled = [self._spelled(int(bits), words) for bits in distinct]
+        reasons = map(spelled.__getitem__, which.tolist())
+        return list(zip(self._position[rows].tolist(), reasons, strict=True))
 
     def score(self, row: int) -> int | None:
         """The compliance score of the offer's provider; None when nobody judged it."""
-        score = self._score[row]
+        score = self._score_at[row]
         return None if np.isnan(score) else int(score)
 
-    def _tests(self, query: Query) -> Iterator[tuple[Callable[[Rows], Mask], Refusal]]:
+    def _spelled(self, bits: int, words: Sequence[Refusal]) -> tuple[Refusal, ...]:
+        """The reasons that the bits stand for."""
+        found = [word for number, word in enumerate(words) if bits >> number & 1]
+        if Refusal.NO_EVIDENCE in found:
+            known = self._refusals.names[bits >> len(words)]
+            found[-1:] = [Refusal(word) for word in known.split(",")]
+        return tuple(dict.fromkeys(found))
+
+    def _tests(self, query: Query) -> Iterator[tuple[Test, Refusal]]:
         """What the query asks beyond the GPU's name, each as a test on positions with the reason it stands for."""
         for codes, wanted, reason in (
             (self._country, query.countries, Refusal.COUNTRY),
@@ -120,56 +159,75 @@ class Catalog:
         if query.compliant:
             yield _true(self._compliant), Refusal.NO_EVIDENCE
 
-    def _sorted(self, rows: Rows, key: SortKey) -> Rows:
-        """`rows` come in the order of price; any other order is a stable sort on top of it."""
-        if key == "price":
-            return rows
-        by = {"score": -self._score, "vram": -self._vram, "age": -self._observed}[key]
-        return rows[np.argsort(by[rows], kind="stable")]
-
 
 class _Codes:
-    """A column of texts as small integers; missing is a text of its own that nothing is among."""
+    """A column of texts as small integers, in the order of price; missing, -1, is a text of its own that nothing is."""
 
-    def __init__(self, column: pd.Series, *, ordered: bool = False) -> None:
-        codes, names = pd.factorize(column, sort=ordered)
-        self.codes: Rows = codes
+    def __init__(self, column: "pd.Series[Any]", order: Rows) -> None:
+        codes, names = pd.factorize(column)
+        self.codes: Rows = codes[order]
         self.names = [str(name) for name in names]
 
-    def among(self, wanted: Collection[str]) -> Callable[[Rows], Mask]:
-        """A test on positions: whether the text is one of `wanted`."""
-        allowed = np.array([name in wanted for name in self.names] + [False])  # code -1, missing, reads the last one
+    def among(self, wanted: Collection[str]) -> Test:
+        """Whether the text is one of `wanted`."""
+        allowed = np.array([name in wanted for name in self.names] + [False])  # -1 reads the last one
         return lambda rows: allowed[self.codes[rows]]
 
-    def positions(self, order: Rows) -> dict[str, Rows]:
-        """For each text the positions that hold it, in the order of `order`."""
-        codes = self.codes[order]
-        by_code = order[np.argsort(codes, kind="stable")]
-        starts = np.searchsorted(np.sort(codes), np.arange(len(self.names) + 1))
+    def rows(self) -> dict[str, Rows]:
+        """For each text the rows that hold it, in the order of price."""
+        by_code = np.argsort(self.codes, kind="stable")
+        starts = np.searchsorted(self.codes[by_code], np.arange(len(self.names) + 1))
         return {name: by_code[starts[n] : starts[n + 1]] for n, name in enumerate(self.names)}
 
 
-def _floats(column: pd.Series) -> Floats:
-    return np.asarray(column.astype("float64[pyarrow]").to_numpy(na_value=np.nan), dtype=np.float64)
+class _Order:
+    """Another order than that of price, least first; among equals that of price. NaN comes last."""
+
+    def __init__(self, key: npt.NDArray[Any]) -> None:
+        self._rows: Rows = np.argsort(key, kind="stable")
+        self._place: Rows = np.empty_like(self._rows)
+        self._place[self._rows] = np.arange(len(key))
+
+    def sorted(self, rows: Rows) -> Rows:
+        """`rows` in this order."""
+        if len(rows) * _FEW < len(self._rows):
+            return rows[np.argsort(self._place[rows])]
+        found = np.zeros(len(self._rows), dtype=bool)
+        found[rows] = True
+        return self._rows[found[self._rows]]
 
 
-def _verdicts(offers: pd.DataFrame, scores: pd.DataFrame | None) -> tuple[Floats, Mask, list[str]]:
+def _ranks(column: "pd.Series[Any]") -> Rows:
+    """Where each text stands among all."""
+    return np.asarray(pc.rank(pa.array(column), tiebreaker="dense"), dtype=np.intp)
+
+
+def _floats(column: "pd.Series[Any]") -> Floats:
+    """The nearest floats: the same that the texts of a query give. Arrow's own cast of decimals is off by a digit."""
+    exact = pa.array(column)
+    if pa.types.is_decimal(exact.type):
+        exact = exact.cast(pa.string())
+    return np.asarray(exact.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _verdicts(offers: pd.DataFrame, scores: pd.DataFrame | None) -> tuple[Floats, Mask, "pd.Series[Any]"]:
     """Score, compliance and refusals of each offer's provider; NaN, False and no evidence where nobody judged it."""
     if scores is None:
-        return np.full(len(offers), np.nan), np.zeros(len(offers), dtype=bool), [Refusal.NO_EVIDENCE] * len(offers)
+        nobody = pd.Series([str(Refusal.NO_EVIDENCE)] * len(offers), dtype=pd.ArrowDtype(pa.string()))
+        return np.full(len(offers), np.nan), np.zeros(len(offers), dtype=bool), nobody
     keys = ["network", "provider"]
     joined = offers[keys].merge(scores[[*keys, "score", "compliant", "refusals"]], on=keys, how="left")
-    refusals = joined["refusals"].fillna(Refusal.NO_EVIDENCE).tolist()
+    refusals = joined["refusals"].fillna(str(Refusal.NO_EVIDENCE))
     return _floats(joined["score"]), joined["compliant"].to_numpy(dtype=bool, na_value=False), refusals
 
 
-def _at_least(column: Floats, least: float) -> Callable[[Rows], Mask]:
+def _at_least(column: Floats, least: float) -> Test:
     return lambda rows: column[rows] >= least
 
 
-def _at_most(column: Floats, most: float) -> Callable[[Rows], Mask]:
+def _at_most(column: Floats, most: float) -> Test:
     return lambda rows: column[rows] <= most
 
 
-def _true(column: Mask) -> Callable[[Rows], Mask]:
+def _true(column: Mask) -> Test:
     return lambda rows: column[rows]

@@ -1,7 +1,7 @@
 """Hold one order against every offer: what it would cost there, and every reason why it cannot go there."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 
 from necto_pipelines.model.decision import Candidate, Refusal
-from necto_pipelines.model.money import cents_up
+from necto_pipelines.model.money import cents_up, plain
 from necto_pipelines.model.offer import PriceBasis
 from necto_pipelines.model.order import Order, Policy
 from necto_pipelines.model.tables import records
+from necto_pipelines.routing.expected_cost import expected_cost
+from necto_pipelines.routing.strategies import ranking_usd
 
 
 @dataclass(frozen=True)
@@ -25,33 +27,52 @@ class Terms:
     max_offer_age: timedelta
     conversion_cost: Decimal
     """share of the cost that turning stablecoin into the network's unit takes, for example 0.0065"""
+    account_networks: Collection[str] = ()
+    """networks that charge an account in dollars: nothing is converted there"""
     failed_providers: Collection[tuple[str, str]] = ()
     """(network, provider) that failed this order before"""
+    resting: Mapping[str, str] = field(default_factory=dict)
+    """offers in a domain where a lease of this order failed a short while ago, by id, with the reason"""
+    unanswered: Collection[tuple[str, str]] = ()
+    """(network, provider) that were asked for a binding price a moment ago and gave none that could be taken"""
+    survival: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
+    """(network, provider) -> chance that a lease there outlasts the order's hours; without an entry: 0"""
 
 
 def match(order: Order, offers: pd.DataFrame, scores: pd.DataFrame, terms: Terms) -> list[Candidate]:
     """One candidate for each row of `offers` (OFFERS), judged with `scores` (COMPLIANCE_SCORES under `terms.policy`).
 
-    Ranked candidates come first, cheapest for the whole order first; ties go to the higher score, then to the smaller
+    Ranked candidates come first, least by the policy's strategy first; ties go to the higher score, then to the smaller
     offer id, so that the same input always gives the same answer. Refused ones follow in the order of their ids. An
     offer whose provider has no row in `scores` is refused for want of evidence.
     """
     verdicts = {(row["network"], row["provider"]): row for row in records(scores)}
     judged = [_candidate(order, row, verdicts.get((row["network"], row["provider"])), terms) for row in records(offers)]
-    fit = sorted((c for c in judged if not c.refusals), key=lambda c: (c.expected_usd, -c.score, c.offer_id))
+    fit = sorted((c for c in judged if not c.refusals), key=lambda c: (c.weighed_usd, -c.score, c.offer_id))
     ranked = [c.model_copy(update={"rank": place}) for place, c in enumerate(fit, start=1)]
     return ranked + sorted((c for c in judged if c.refusals), key=lambda c: c.offer_id)
 
 
 def expected_usd(order: Order, usd_per_gpu_hour: Decimal, conversion_cost: Decimal) -> Decimal:
-    """What the whole order costs at that price, conversion included; whole cents, rounded up."""
+    """What is paid for the whole order at that price, conversion included; whole cents, rounded up."""
     need = order.request.requirement
     return cents_up(usd_per_gpu_hour * need.gpu.count * need.hours * (1 + conversion_cost))
 
 
 def _candidate(order: Order, offer: Mapping[str, Any], verdict: Mapping[str, Any] | None, terms: Terms) -> Candidate:
-    cost = expected_usd(order, offer["usd_per_gpu_hour"], terms.conversion_cost)
-    reasons = [*_unfit(order, offer), *_unwanted(order, offer, terms, cost), *_not_compliant(verdict)]
+    need, price, policy = order.request.requirement, offer["usd_per_gpu_hour"], terms.policy
+    share = Decimal(0) if offer["network"] in terms.account_networks else terms.conversion_cost
+    survival = terms.survival.get((offer["network"], offer["provider"]), Decimal(0))
+    paid = expected_usd(order, price, share)
+    cost = expected_cost(
+        usd_per_gpu_hour=price,
+        gpus=need.gpu.count,
+        hours=need.hours,
+        conversion_share=share,
+        survival=survival,
+        risk_weight=policy.effective_risk_weight,
+    )
+    reasons = [*_unfit(order, offer), *_unwanted(order, offer, terms, paid), *_not_compliant(verdict)]
     return Candidate(
         offer_id=offer["offer_id"],
         network=offer["network"],
@@ -61,11 +82,14 @@ def _candidate(order: Order, offer: Mapping[str, Any], verdict: Mapping[str, Any
         country=offer["country"],
         usd_per_gpu_hour=offer["usd_per_gpu_hour"],
         price_basis=PriceBasis(offer["price_basis"]),
-        expected_usd=cost,
+        expected_usd=paid,
         score=verdict["score"] if verdict else 0,
         rank=None,
         refusals=tuple(dict.fromkeys(reason for reason, _ in reasons)),
         details="; ".join(text for _, text in reasons if text),
+        cost=cost,
+        ranked_usd=ranking_usd(policy.effective_strategy, paid, cost),
+        survival=round(survival, 6),
     )
 
 
@@ -77,15 +101,21 @@ def _unfit(order: Order, offer: Mapping[str, Any]) -> Iterator[tuple[Refusal, st
     if need.gpu.min_vram_gib and offer["vram_gib"] < need.gpu.min_vram_gib:
         yield Refusal.VRAM, f"{offer['vram_gib']} GiB of {need.gpu.min_vram_gib} GiB"
     if min(offer["units_available"], offer["max_gpus_per_order"]) < need.gpu.count:
-        yield Refusal.CAPACITY, f"{offer['units_available']} of {need.gpu.count} GPUs free"
+        most = f", at most {offer['max_gpus_per_order']} in one order"
+        yield Refusal.CAPACITY, f"{offer['units_available']} of {need.gpu.count} GPUs free{most}"
+    if offer["gpus_per_unit"] not in (None, need.gpu.count):
+        yield Refusal.UNIT, f"sold whole, with {offer['gpus_per_unit']} GPUs"
+    if need.hours < (offer["min_hours"] or 0):
+        yield Refusal.MIN_HOURS, f"{need.hours} h, at least {plain(offer['min_hours'])} h are sold"
     cores, memory, disk = offer["cpu_cores"], offer["memory_gib"], offer["disk_gib"]
     if cores < need.cpu_cores or memory < need.memory_gib or disk < need.disk_gib:
-        yield Refusal.MACHINE, f"free: {cores:g} cores, {memory:g} GiB memory, {disk:g} GiB disk"
+        asked = f"{plain(need.cpu_cores)}, {plain(need.memory_gib)} and {plain(need.disk_gib)} are asked"
+        yield Refusal.MACHINE, f"free: {cores:g} cores, {memory:g} GiB memory, {disk:g} GiB disk; {asked}"
     if offer["interruptible"] and not need.interruptible:
         yield Refusal.INTERRUPTIBLE, "its provider may take the capacity back"
 
 
-def _unwanted(order: Order, offer: Mapping[str, Any], terms: Terms, cost: Decimal) -> Iterator[tuple[Refusal, str]]:
+def _unwanted(order: Order, offer: Mapping[str, Any], terms: Terms, paid: Decimal) -> Iterator[tuple[Refusal, str]]:
     """What the order, the budget or the house does not allow."""
     request, countries = order.request, order.request.requirement.countries
     if terms.policy.networks and offer["network"] not in terms.policy.networks:
@@ -95,12 +125,24 @@ def _unwanted(order: Order, offer: Mapping[str, Any], terms: Terms, cost: Decima
     price, cap = offer["usd_per_gpu_hour"], request.max_usd_per_gpu_hour
     if cap is not None and price > cap:
         yield Refusal.PRICE_CAP, f"${price:.4f} per GPU-hour, at most ${cap} is allowed"
-    if cost > request.budget_usd:
-        yield Refusal.BUDGET, f"${cost} for the order, the budget is ${request.budget_usd}"
-    if (age := terms.now - offer["observed_at"]) > terms.max_offer_age:
-        yield Refusal.STALE, f"read {age} ago, at most {terms.max_offer_age} is allowed"
+    if paid > request.budget_usd:
+        yield Refusal.BUDGET, f"${paid} for the order, the budget is ${request.budget_usd}"
+    if stale := _stale(offer, terms):
+        yield Refusal.STALE, stale
     if (offer["network"], offer["provider"]) in terms.failed_providers:
         yield Refusal.PLACE_FAILED, "it failed this order before"
+    elif why := terms.resting.get(offer["offer_id"]):
+        yield Refusal.FAILURE_DOMAIN, why
+    if (offer["network"], offer["provider"]) in terms.unanswered:
+        yield Refusal.NO_BID, "asked for a binding price a moment ago: none at or below the fall-back offer's"
+
+
+def _stale(offer: Mapping[str, Any], terms: Terms) -> str:
+    """Why the price no longer counts: the end of a private quote, whatever its age, and the age of any other."""
+    if offer["price_basis"] == PriceBasis.PRIVATE_QUOTE and (end := offer["valid_until"]) is not None:
+        return f"the quote held until {end}" if terms.now >= end else ""
+    age = terms.now - offer["observed_at"]
+    return f"read {age} ago, at most {terms.max_offer_age} is allowed" if age > terms.max_offer_age else ""
 
 
 def _not_compliant(verdict: Mapping[str, Any] | None) -> Iterator[tuple[Refusal, str]]:

@@ -1,4 +1,7 @@
-"""The sandbox's own controls: what it holds, and switches for what a real network does unasked."""
+"""The sandbox's own controls: what it holds, and switches for what a real network does unasked.
+
+Failures are ordered at routes of their own (`fault_routes.py`).
+"""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -10,7 +13,6 @@ from starlette.routing import Route
 from necto_pipelines.model.clock import rfc3339
 from necto_pipelines.model.money import plain
 from necto_pipelines.sandbox.answers import ApiError, answer, field, json_object
-from necto_pipelines.sandbox.faults import ACTIONS, Fault
 from necto_pipelines.sandbox.feed import TOKENS
 from necto_pipelines.sandbox.rail_api import swap_row
 from necto_pipelines.sandbox.world import World
@@ -25,14 +27,6 @@ def admin_routes(world: World) -> list[Route]:
     async def state(_: Request) -> Response:
         world.now()
         return answer(_state(world))
-
-    async def add_fault(request: Request) -> Response:
-        world.faults.pending.append(_fault(await json_object(request)))
-        return answer({"pending": len(world.faults.pending)}, 201)
-
-    async def clear_faults(_: Request) -> Response:
-        world.faults.pending.clear()
-        return answer({"pending": 0})
 
     async def prices(request: Request) -> Response:
         body = await json_object(request)
@@ -56,8 +50,6 @@ def admin_routes(world: World) -> list[Route]:
     return [
         Route("/health", health),
         Route("/state", state),
-        Route("/faults", add_fault, methods=["POST"]),
-        Route("/faults", clear_faults, methods=["DELETE"]),
         Route("/prices", prices, methods=["POST"]),
         Route("/evidence", evidence, methods=["POST"]),
         Route("/providers", providers, methods=["POST"]),
@@ -73,22 +65,6 @@ def _switch(world: World, body: dict[str, Any], name: str, switches: dict[str, b
     switches[provider] = value
     world.save()
     return answer({"provider": provider, name: value})
-
-
-def _fault(body: dict[str, Any]) -> Fault:
-    fault = Fault(
-        method=field(body, ("method",), str).upper(),
-        path_prefix=field(body, ("path_prefix",), str),
-        action=field(body, ("action",), str),
-        status=field({"status": 503} | body, ("status",), int),
-        seconds=float(field({"seconds": 30} | body, ("seconds",), Decimal)),
-        times=field({"times": 1} | body, ("times",), int),
-    )
-    if fault.action not in ACTIONS:
-        raise ApiError(400, f"action: {fault.action!r} is not allowed; use one of {', '.join(ACTIONS)}")
-    if not 400 <= fault.status <= 599 or fault.times < 1 or fault.seconds < 0:
-        raise ApiError(400, "status must lie in 400 to 599, times be at least 1 and seconds not negative")
-    return fault
 
 
 def usd_or_none(value: Any) -> Decimal | None:

@@ -5,7 +5,7 @@ assignment, bigger machines than asked for, a failed job when no machine is foun
 bigger machine comes, and the ledger are made up. Machines are let whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -64,10 +64,11 @@ class Transaction:
 
 
 class Dispersed:
-    """The scheduler, its machines and its books."""
+    """The scheduler, its machines and its books. `dead` tells by offer whose machines died for the time."""
 
-    def __init__(self, seed: int, state: DispersedState) -> None:
+    def __init__(self, seed: int, state: DispersedState, dead: Callable[[str], bool] = lambda _: False) -> None:
         self._seed = seed
+        self._dead = dead
         self.state = state
         self.machines = {machine.offer_id: machine for machine in machines(seed)}
 
@@ -76,7 +77,9 @@ class Dispersed:
         open_jobs = [job for job in self.state.jobs.values() if job.ended_at is None]
         before = _moments(open_jobs)
         for job in open_jobs:
-            if job.cancelled_at is not None:
+            if job.offer_id and self._dead(job.offer_id):
+                self.fail(job, now)
+            elif job.cancelled_at is not None:
                 self._end(job, job.cancelled_at + timedelta(seconds=CANCELLING_S), "CANCELLED", now)
         for job in open_jobs:
             if job.cancelled_at is None and job.assigned_at is None and job.assign_at <= now:
@@ -118,6 +121,8 @@ class Dispersed:
 
     def free(self, machine: Machine) -> int:
         """Machines of this shape that nobody uses."""
+        if self._dead(machine.offer_id):
+            return 0
         used = sum(1 for job in self.state.jobs.values() if job.offer_id == machine.offer_id and job.ended_at is None)
         return machine.nodes - used
 

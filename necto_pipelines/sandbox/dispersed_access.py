@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from necto_pipelines.sandbox.answers import ApiError, answer
+from necto_pipelines.sandbox.faults import SKEW_S
 
 PUBLIC_KEY = "pk_sandbox_" + "0" * 32
 SECRET_KEY = "sk_sandbox_" + "0" * 64
@@ -59,10 +60,10 @@ class Gate:
         expected = hmac.digest(SECRET_KEY.encode(), "|".join(parts).encode(), "sha256").hex()
         if not hmac.compare_digest(signature.encode(), expected.encode()):
             raise ApiError(401, "the signature does not match", code="invalid_signature")
-        self._check_freshness(time, nonce)
+        self._check_freshness(time, nonce, timedelta(seconds=request.scope.get(SKEW_S, 0)))
 
-    def _check_freshness(self, time: str, nonce: str) -> None:
-        now = self._now()
+    def _check_freshness(self, time: str, nonce: str, skew: timedelta) -> None:
+        now = self._now() + skew
         if not time.isdecimal() or abs(int(time) - int(now.timestamp() * 1000)) > MAX_SKEW_MS:
             raise ApiError(401, f"X-Time {time} is too far from {now.isoformat()}", code="time_out_of_range")
         if len(nonce) != 32 or set(nonce) - set("0123456789abcdef"):

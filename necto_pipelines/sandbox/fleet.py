@@ -4,6 +4,7 @@ A provider here is fixed; what is leased on it stands in `chain.py`, and what a 
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -122,10 +123,11 @@ class Overrides(BaseModel):
 
 
 class Fleet:
-    """All providers, live and not, with what was switched on them."""
+    """All providers, live and not, with what was switched on them. `dead` tells by address who died for the time."""
 
-    def __init__(self, seed: int, overrides: Overrides) -> None:
+    def __init__(self, seed: int, overrides: Overrides, dead: Callable[[str], bool] = lambda _: False) -> None:
         self.overrides = overrides
+        self._dead = dead
         self.stranger = address_of(seed, "auditor nobody knows")
         counter: Counter[str] = Counter()
         self.providers = tuple(_provider(seed, row, counter) for row in FLEET)
@@ -137,6 +139,8 @@ class Fleet:
 
     def online(self, provider: Provider) -> bool:
         """The network sees it now."""
+        if self._dead(provider.address):
+            return False
         switched = self.overrides.online.get(provider.address)
         return provider.flaw not in (Flaw.OFFLINE, Flaw.LONG_GONE) if switched is None else switched
 

@@ -42,6 +42,7 @@ def make_server(app: Starlette, port: int) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         server_header=False,
+        date_header=False,  # the sandbox has a clock of its own
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.sandbox.addresses import address_of
+from necto_pipelines.sandbox.aethir import Aethir, AethirState
 from necto_pipelines.sandbox.blocks import BlockClock
 from necto_pipelines.sandbox.chain import STARTING_CREDIT, Chain
 from necto_pipelines.sandbox.dispersed import Dispersed, DispersedState
@@ -29,6 +30,7 @@ class WorldState(BaseModel):
     feed: FeedState = Field(default_factory=FeedState)
     rail: RailState = Field(default_factory=RailState)
     dispersed: DispersedState = Field(default_factory=DispersedState)
+    aethir: AethirState = Field(default_factory=AethirState)
     render_jobs: RenderJobsState = Field(default_factory=RenderJobsState)
     overrides: Overrides = Field(default_factory=Overrides)
 
@@ -44,13 +46,16 @@ class World:
         self.owner = address_of(seed, "tenant")
         self.seed = seed
         self.blocks = BlockClock(seed)
-        self.fleet = Fleet(seed, self._state.overrides)
+        self.faults = Faults()
+        self.fleet = Fleet(seed, self._state.overrides, lambda address: self.faults.kills("/akash", address))
         self.chain = Chain(seed, self.fleet, self.blocks, self._state.chain)
         self.feed = Feed(seed, self._state.feed)
         self.rail = Rail(seed, self.feed, self._state.rail)
-        self.dispersed = Dispersed(seed, self._state.dispersed)
+        self.dispersed = Dispersed(
+            seed, self._state.dispersed, lambda offer_id: self.faults.kills("/dispersed", offer_id)
+        )
+        self.aethir = Aethir(seed, self.feed, self._state.aethir)
         self.render_portal = RenderPortal(seed, self._state.render_jobs)
-        self.faults = Faults()
 
     def now(self) -> datetime:
         """The time, after everything due by then has happened. Time that went back is held at its latest."""

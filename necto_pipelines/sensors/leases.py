@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from necto_pipelines.jobs.failover import failover_job
 from necto_pipelines.jobs.settle import settle_job
 from necto_pipelines.procurement.settling import due_leases
 from necto_pipelines.resources.runtime import RuntimeResource
@@ -19,6 +20,7 @@ def finished_leases(context: dg.SensorEvaluationContext, runtime: RuntimeResourc
     necto = runtime.get()
     now = necto.clock.now()
     busy = busy_ids(context.instance, settle_job.name, "settle_leases", "lease_ids")
+    busy |= busy_ids(context.instance, failover_job.name, "fail_over", "lease_ids")
     ids = [lease.id for lease in due_leases(necto, now) if lease.id not in busy]
     if not ids:
         return dg.SkipReason("no lease is due")

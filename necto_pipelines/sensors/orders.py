@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from necto_pipelines.jobs.failover import failover_job
 from necto_pipelines.jobs.procure import procure
 from necto_pipelines.procurement.procuring import due_orders
 from necto_pipelines.resources.runtime import RuntimeResource
@@ -18,6 +19,7 @@ def pending_orders(context: dg.SensorEvaluationContext, runtime: RuntimeResource
     """One run request for the orders that are due and that no unfinished run was started for."""
     necto = runtime.get()
     busy = busy_ids(context.instance, procure.name, "freeze_inputs", "order_ids")
+    busy |= busy_ids(context.instance, failover_job.name, "fail_over", "order_ids")
     orders = [order for order in due_orders(necto) if order.id not in busy]
     if not orders:
         return dg.SkipReason("no order is due")

@@ -59,7 +59,8 @@ def test_books_of_a_newer_necto_are_left_alone(backend: Backend):
         with pytest.raises(PermanentFailure, match="9999"):
             backend.open()
     finally:
-        touched = backend.run("UPDATE alembic_version SET version_num = '0001' WHERE version_num = '9999'")
+        newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        touched = backend.run(f"UPDATE alembic_version SET version_num = '{newest}' WHERE version_num = '9999'")
     assert touched == 1
 
 

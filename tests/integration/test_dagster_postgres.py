@@ -11,9 +11,11 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from support.books_backends import PostgresServer, postgres  # noqa: F401  the fixture of this name
 from support.dagster_world import World
 
+from necto_pipelines.assets.compliance import compliance_scores
 from necto_pipelines.assets.discovery import discovery_assets
 from necto_pipelines.assets.market import cloud_prices, price_comparison, token_prices
 from necto_pipelines.checks.expectations import catalog_expectations
+from necto_pipelines.checks.invariants import compliance_fails_closed
 from necto_pipelines.model.clock import FrozenClock
 from necto_pipelines.procurement.runtime import open_books
 from necto_pipelines.resources.lineage import broken_links, lineage, walk
@@ -22,7 +24,15 @@ from necto_pipelines.settings import Settings
 
 pytestmark = pytest.mark.integration
 PACKAGE = Path(__file__).parents[2] / "necto_pipelines"
-ASSETS = [*discovery_assets(["akash"]), cloud_prices, token_prices, price_comparison, catalog_expectations]
+ASSETS = [
+    *discovery_assets(["akash"]),
+    cloud_prices,
+    token_prices,
+    compliance_scores,
+    price_comparison,
+    catalog_expectations,
+    compliance_fails_closed,
+]
 
 
 @pytest.fixture
@@ -57,6 +67,8 @@ def test_lineage_and_guards_hold_on_postgresql(instance: dg.DagsterInstance, tmp
         "akash_offers",
         "cloud_prices",
         "token_prices",
+        "compliance_scores",
+        "provider_evidence",
     }
     assert broken_links(tree, world.warehouse) == []
     assert books.verify().ok

@@ -42,13 +42,13 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_a_fourth_network_shows_its_offers_in_the_catalog_without_a_change_of_ours(tmp_path: Path) -> None:
-    world = World(tmp_path, books=SimpleNamespace(leases=list))
+    world = World(tmp_path, books=SimpleNamespace(leases=list, telemetry=list, failovers=list))
     networks = open_networks(Settings(home=tmp_path), world.clock)
-    assert list(networks) == ["akash", "render", "tiny"]
+    assert list(networks) == ["akash", "render", "aethir", "tiny"]
     definitions = build_definitions()
     assert dg.AssetKey("tiny_offers") in definitions.resolve_asset_graph().get_all_asset_keys()
 
-    world.others = {"render": world.network, "tiny": networks["tiny"]}
+    world.others = {"render": world.network, "aethir": world.network, "tiny": networks["tiny"]}
     with dg.DagsterInstance.ephemeral() as instance:
         job = build_definitions(resources=world.resources).resolve_job_def("refresh_all")
         assert job.execute_in_process(instance=instance).success

@@ -75,6 +75,27 @@ def test_not_one_byte_of_a_dropped_reply_is_sent(client: httpx.Client) -> None:
         assert raw.recv(1) == b""
 
 
+def test_a_truncated_reply_is_noticed_by_its_length(client: httpx.Client) -> None:
+    client.post("/sandbox/faults", json={"action": "truncate", "rate": 1, "path_prefix": "/akash"})
+    with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete message body|without sending complete"):
+        client.get("/akash/v1/auditors")
+
+
+def test_a_reply_that_never_comes_is_over_when_its_caller_leaves(client: httpx.Client) -> None:
+    client.post("/sandbox/faults", json={"action": "timeout", "rate": 1, "path_prefix": "/akash", "seconds": 600})
+    for _ in range(3):
+        with pytest.raises(httpx.ReadTimeout):
+            client.get("/akash/v1/auditors", timeout=0.2)
+    client.delete("/sandbox/faults")
+    assert client.get("/akash/v1/auditors").status_code == 200
+
+
+def test_a_reply_that_never_comes_is_capped(client: httpx.Client) -> None:
+    client.post("/sandbox/faults", json={"action": "timeout", "rate": 1, "path_prefix": "/akash", "seconds": 0.2})
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
+        client.get("/akash/v1/auditors")
+
+
 def test_a_held_reply_has_done_its_work_before_the_caller_gives_up(client: httpx.Client) -> None:
     client.post("/sandbox/faults", json={"method": "POST", "path_prefix": "/rail", "action": "hold", "seconds": 30})
 

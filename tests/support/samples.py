@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from necto_pipelines.model.decision import Candidate, Decision, InputPin
+from necto_pipelines.model.health import Failover, FailoverCause, FailureScope, Health, LeaseHealth, Telemetry
 from necto_pipelines.model.invoice import Invoice, InvoiceLine
 from necto_pipelines.model.lease import Charge, ChargeKind, Conversion, Lease, Usage
 from necto_pipelines.model.money import cents
@@ -199,3 +200,59 @@ def sample_invoice(number: str, charges: Sequence[Charge], **overrides: Any) -> 
         "simulated": True,
     }
     return Invoice(**fields | overrides)
+
+
+def sample_telemetry(lease_id: str = "lse_1", **overrides: Any) -> Telemetry:
+    """A poll at noon that found one replica of one running."""
+    fields: dict[str, Any] = {
+        "lease_id": lease_id,
+        "observed_at": NOON,
+        "state": "active",
+        "healthy": True,
+        "latency_ms": 120,
+        "ready": 1,
+        "total": 1,
+        "gpu_use_pct": None,
+        "runway_hours": Decimal("9.5"),
+        "cost_usd": Decimal("0.925"),
+        "order_cost_usd": Decimal("1.005"),
+        "cap_usd": Decimal(100),
+        "evidence_at": NOON - timedelta(minutes=10),
+        "detail": "",
+    }
+    return Telemetry(**fields | overrides)
+
+
+def sample_health(lease_id: str = "lse_1", **overrides: Any) -> LeaseHealth:
+    """Unhealthy since noon, after ten healthy minutes."""
+    fields: dict[str, Any] = {
+        "lease_id": lease_id,
+        "health": Health.UNHEALTHY,
+        "since": NOON,
+        "ill_since": NOON,
+        "healthy_seconds": 600,
+        "detail": "0 of 1 replicas run",
+    }
+    return LeaseHealth(**fields | overrides)
+
+
+def sample_failover(order_id: str, lease_id: str = "lse_1", **overrides: Any) -> Failover:
+    """Given up after ten healthy minutes because it stayed unhealthy."""
+    fields: dict[str, Any] = {
+        "lease_id": lease_id,
+        "failover_id": "fov_1",
+        "order_id": order_id,
+        "attempt": 1,
+        "number": 1,
+        "cause": FailoverCause.UNHEALTHY,
+        "reason": "0 of 1 replicas run",
+        "decided_at": NOON,
+        "delivered_hours": Decimal("0.166666"),
+        "scope": FailureScope.PLACE,
+        "network": "akash",
+        "provider": "akash1provider",
+        "region": "eu-central",
+        "country": "DE",
+        "organisation": None,
+    }
+    return Failover(**fields | overrides)

@@ -27,20 +27,24 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
 ASSETS = {
     "akash_offers": ("discovery", set()),
     "render_offers": ("discovery", set()),
-    "provider_catalog": ("discovery", {"akash_offers", "render_offers"}),
+    "aethir_offers": ("discovery", set()),
+    "provider_catalog": ("discovery", {"akash_offers", "render_offers", "aethir_offers"}),
     "provider_evidence": ("discovery", set()),
     "cloud_prices": ("market", set()),
     "token_prices": ("market", set()),
-    "price_comparison": ("market", {"provider_catalog", "cloud_prices", "token_prices"}),
+    "price_comparison": ("market", {"provider_catalog", "cloud_prices", "token_prices", "compliance_scores"}),
     "compliance_scores": ("compliance", {"provider_evidence"}),
+    "lease_telemetry": ("reliability", set()),
+    "reliability_scores": ("reliability", {"provider_evidence"}),
     "leases": ("billing", set()),
     "usage_charges": ("billing", set()),
     "invoices": ("billing", {"usage_charges", "leases"}),
 }
 JOBS = {
-    "refresh_catalog": {"akash_offers", "render_offers", "provider_evidence"},
+    "refresh_catalog": {"akash_offers", "render_offers", "aethir_offers", "provider_evidence"},
     "refresh_market": {"token_prices"},
     "refresh_clouds": {"cloud_prices"},
+    "refresh_telemetry": {"lease_telemetry"},
     "refresh_all": set(ASSETS) - {"usage_charges", "invoices"},
     "bill_month": {"leases", "usage_charges", "invoices"},
 }
@@ -48,11 +52,13 @@ SCHEDULES = {
     "discovery": ("refresh_catalog", "*/15 * * * *"),
     "token_market": ("refresh_market", "*/5 * * * *"),
     "cloud_market": ("refresh_clouds", "20 4 * * *"),
+    "telemetry": ("refresh_telemetry", "*/15 * * * *"),
     "billing": ("bill_month", "30 2 1 * *"),
 }
 CHECKS = {
     "akash_offers:source_answered",
     "render_offers:source_answered",
+    "aethir_offers:source_answered",
     "cloud_prices:source_answered",
     "provider_evidence:source_answered",
     "token_prices:source_answered",
@@ -109,6 +115,7 @@ def test_a_cadence_comes_with_a_freshness_policy(specs: dict[str, dg.AssetSpec])
     assert {name for name, spec in specs.items() if spec.freshness_policy} == {
         "akash_offers",
         "render_offers",
+        "aethir_offers",
         "provider_catalog",
         "provider_evidence",
         "cloud_prices",
@@ -123,7 +130,7 @@ def test_the_jobs_and_what_they_materialize(defs: dg.Definitions) -> None:
         for name in repository.job_names
         if not name.startswith("__")
     }
-    assert found == JOBS | {"procure": set(), "settle": set()}
+    assert found == JOBS | {"procure": set(), "settle": set(), "failover": set()}
 
 
 def test_only_a_job_that_refreshes_all_that_is_derived_says_so(defs: dg.Definitions) -> None:
@@ -141,7 +148,8 @@ def test_the_schedules_run_from_the_start(defs: dg.Definitions) -> None:
 
 def test_the_sensors_run_from_the_start(defs: dg.Definitions) -> None:
     sensors = {sensor.name: sensor for sensor in defs.get_repository_def().sensor_defs}
-    assert set(sensors) == {"derived_assets", "pending_orders", "finished_leases"}
+    watches = {"watch_akash", "watch_render", "watch_aethir"}
+    assert set(sensors) == {"derived_assets", "pending_orders", "finished_leases"} | watches
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 

@@ -5,7 +5,11 @@ is sold) and `terms` (for how much), joined by SKU. Format: AWS Price List bulk 
 providers/aws.py. Spot prices are not in it. It does not say which GPU a machine has: that is `machines.py`.
 """
 
+import functools
+import hashlib
+import inspect
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -14,7 +18,8 @@ import httpx
 from pydantic import Field, TypeAdapter, ValidationError
 
 from necto_pipelines.failures import NectoError, Unavailable
-from necto_pipelines.fetching import Fetcher, raw_answer, read_json
+from necto_pipelines.fetching import DEFAULT_BUDGET, AnswerStore, Budget, Fetcher, read_json, side_by_side
+from necto_pipelines.market.clouds import json_stream
 from necto_pipelines.market.clouds.claims import PriceClaim
 from necto_pipelines.market.clouds.json_stream import JsonStream
 from necto_pipelines.market.clouds.machines import SHARE_OF_A_GPU, UNKNOWN_MACHINE, machines_of
@@ -35,12 +40,12 @@ WANTED: Final[Mapping[str, frozenset[str]]] = {
     "tenancy": frozenset({"Shared"}),
     "operatingSystem": frozenset({"Linux"}),
     "capacitystatus": frozenset({"Used"}),
-    "preInstalledSw": frozenset({"NA", ""}),
-    "marketoption": frozenset({"OnDemand", ""}),
-    "locationType": frozenset({"AWS Region", ""}),
+    "preInstalledSw": frozenset({"NA"}),
+    "marketoption": frozenset({"OnDemand"}),
+    "locationType": frozenset({"AWS Region"}),
 }
-"""product attributes of a plain machine by the hour; the same machine is listed dozens of times under other ones
-(an attribute left out counts as empty)"""
+"""product attributes of a plain machine by the hour; the same machine is listed dozens of times under other ones, so
+one that leaves any of them out may be something else and is set aside"""
 HOURS: Final = "Hrs"
 NO_GPU: Final = "0"
 """what the price list leaves out where a machine has no GPU"""
@@ -53,9 +58,9 @@ class WireRegion(Wire):
 
 
 class WireIndex(Wire):
-    """`region_index.json`."""
+    """`region_index.json`; the regions are checked one by one."""
 
-    regions: dict[str, WireRegion]
+    regions: dict[str, object]
 
 
 class WireAttributes(Wire):
@@ -63,6 +68,18 @@ class WireAttributes(Wire):
 
     instance_type: str = Field(alias="instanceType", min_length=1)
     gpu: str = NO_GPU
+    tenancy: str = ""
+    operating_system: str = Field(default="", alias="operatingSystem")
+    capacity_status: str = Field(default="", alias="capacitystatus")
+    pre_installed_software: str = Field(default="", alias="preInstalledSw")
+    market_option: str = Field(default="", alias="marketoption")
+    location_type: str = Field(default="", alias="locationType")
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """Attributes that would tell a plain machine, and are left out."""
+        said = self.model_dump(by_alias=True)
+        return tuple(name for name in WANTED if not said[name])
 
 
 class WireProduct(Wire):
@@ -101,31 +118,39 @@ class AwsPrices:
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
         regions: Collection[str] | None = None,
+        budget: Budget = DEFAULT_BUDGET,
+        store: AnswerStore | None = None,
     ) -> None:
         self.mode = mode
-        self._clock = clock
-        self._base_url = base_url.rstrip("/")
         self._regions = regions
-        self._fetcher = Fetcher(base_url, clock=clock, timeout_s=timeout_s, transport=transport)
+        self._fetcher = Fetcher(
+            base_url, clock=clock, timeout_s=timeout_s, budget=budget, store=store, transport=transport
+        )
 
     def prices(self) -> Listing[CloudPrice]:
         """As `CloudSource.prices`. A region whose file cannot be read is set aside.
 
-        What is kept of a file is its GPU products with their terms, as JSON: the file itself is too large to keep.
+        What is kept of a file is its GPU products with their terms, as JSON: the file itself is too large to keep. A
+        file that AWS says is the one of last time is not read again.
         """
         index_answer = self._fetcher.get(INDEX_PATH)
         index = read_as(index_answer, WireIndex)
         answers = [index_answer]
         claims: list[PriceClaim] = []
         quarantined: list[tuple[str, str]] = []
+        paths: dict[str, str] = {}
         for region in sorted(self._wanted_regions()):
             if region not in index.regions:
                 quarantined.append((f"{CLOUD} {region}", "AWS lists no price file of this region"))
                 continue
             try:
-                answer = self._gpu_part(index.regions[region].current_version_url)
-            except NectoError as error:
-                quarantined.append((f"{CLOUD} {region}", str(error)))
+                paths[region] = WireRegion.model_validate(index.regions[region]).current_version_url
+            except ValidationError as error:
+                quarantined.append((f"{CLOUD} {region}", f"unexpected shape: {first_fault(error)}"))
+        parts = side_by_side([functools.partial(self._gpu_part, path) for path in paths.values()])
+        for region, answer in zip(paths, parts, strict=True):
+            if isinstance(answer, NectoError):
+                quarantined.append((f"{CLOUD} {region}", str(answer)))
                 continue
             answers.append(answer)
             found, faulty = claims_of(answer, region, self.mode)
@@ -143,9 +168,18 @@ class AwsPrices:
         return {row.region for row in reference_cloud_prices().rows if row.cloud == CLOUD}
 
     def _gpu_part(self, path: str) -> RawAnswer:
-        part = self._fetcher.read_through(path, gpu_part, max_bytes=MAX_FILE_BYTES)
-        body = json.dumps(part, separators=(",", ":"), default=str).encode()
-        return raw_answer(f"{self._base_url}{path}#gpu", body, self._clock)
+        return self._fetcher.read_part(path, _gpu_bytes, part="gpu", reader=_reader(), max_bytes=MAX_FILE_BYTES)
+
+
+@functools.cache
+def _reader() -> str:
+    """Names how a file is read: another line of this code, or another machine, may take out something else."""
+    code = "".join(map(inspect.getsource, (sys.modules[__name__], json_stream)))
+    return hashlib.sha256(f"{code}{sorted(machines_of(CLOUD))}".encode()).hexdigest()
+
+
+def _gpu_bytes(chunks: Iterator[bytes]) -> bytes:
+    return json.dumps(gpu_part(chunks), separators=(",", ":"), default=str).encode()
 
 
 def gpu_part(chunks: Iterator[bytes]) -> dict[str, Any]:
@@ -183,10 +217,16 @@ def _plain_gpu_machines(stream: JsonStream) -> Iterator[tuple[str, Any]]:
         product = stream.value()
         attributes = product.get("attributes") if isinstance(product, dict) else None
         if not isinstance(attributes, dict):
-            raise ValueError(f"product {sku} has no attributes")  # noqa: TRY004 (a fault of the document)
-        has_gpu = attributes.get("gpu", NO_GPU) != NO_GPU or attributes.get("instanceType") in machines
-        if has_gpu and all(attributes.get(name, "") in values for name, values in WANTED.items()):
+            yield sku, product  # what it is cannot be told: it is kept, to be set aside with its reason
+            continue
+        instance = attributes.get("instanceType")
+        has_gpu = attributes.get("gpu", NO_GPU) != NO_GPU or (isinstance(instance, str) and instance in machines)
+        if has_gpu and not any(_says_otherwise(attributes.get(name), values) for name, values in WANTED.items()):
             yield sku, product
+
+
+def _says_otherwise(value: object, values: Collection[str]) -> bool:
+    return isinstance(value, str) and value not in ("", *values)
 
 
 def claims_of(answer: RawAnswer, region: str, mode: SourceMode) -> tuple[list[PriceClaim], list[tuple[str, str]]]:
@@ -231,6 +271,8 @@ def claims_of(answer: RawAnswer, region: str, mode: SourceMode) -> tuple[list[Pr
 def _not_a_claim(attributes: WireAttributes) -> str:
     """Why the product cannot be told as a machine of ours; empty when it can."""
     machine = machines_of(CLOUD).get(attributes.instance_type)
+    if unsaid := attributes.unsaid:
+        return f"it does not say its {', '.join(unsaid)}: it may be another product"
     if machine is None:
         return UNKNOWN_MACHINE
     if machine.gpu_count != int(machine.gpu_count):

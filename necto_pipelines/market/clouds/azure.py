@@ -15,7 +15,7 @@ import httpx
 from pydantic import AwareDatetime, Field, ValidationError
 
 from necto_pipelines.failures import Unavailable
-from necto_pipelines.fetching import Fetcher, wrong_shape
+from necto_pipelines.fetching import DEFAULT_BUDGET, AnswerStore, Budget, Fetcher, wrong_shape
 from necto_pipelines.market.clouds.claims import PriceClaim
 from necto_pipelines.market.clouds.machines import SHARE_OF_A_GPU, UNKNOWN_MACHINE, machines_of
 from necto_pipelines.market.clouds.plausibility import screen
@@ -39,6 +39,9 @@ MAX_PAGES: Final = 200
 OTHER_TERMS: Final = ("Windows", "Dedicated", "Low Priority")
 SPOT: Final = "Spot"
 HOUR: Final = "1 Hour"
+NAMED: Final = "^[A-Za-z][A-Za-z0-9]"
+"""a name and no placeholder: only names tell a plain machine from one with Windows, so a row that has lost them must
+not pass for a plain one"""
 
 
 class WireItem(Wire):
@@ -46,13 +49,13 @@ class WireItem(Wire):
 
     currency_code: str = Field(alias="currencyCode")
     retail_price: Decimal = Field(alias="retailPrice")
-    arm_region_name: str = Field(alias="armRegionName")
+    arm_region_name: str = Field(alias="armRegionName", pattern=r"^[a-z][a-z0-9]+$")
     effective_start_date: AwareDatetime = Field(alias="effectiveStartDate")
     meter_id: str = Field(alias="meterId", min_length=1)
-    meter_name: str = Field(alias="meterName")
+    meter_name: str = Field(alias="meterName", pattern=NAMED)
     sku_id: str = Field(alias="skuId", min_length=1)
-    product_name: str = Field(alias="productName")
-    sku_name: str = Field(alias="skuName")
+    product_name: str = Field(alias="productName", pattern=NAMED)
+    sku_name: str = Field(alias="skuName", pattern=NAMED)
     unit_of_measure: str = Field(alias="unitOfMeasure")
     arm_sku_name: str = Field(alias="armSkuName", min_length=1)
 
@@ -75,10 +78,14 @@ class AzurePrices:
         mode: SourceMode,
         clock: Clock,
         timeout_s: float = 30.0,
+        budget: Budget = DEFAULT_BUDGET,
+        store: AnswerStore | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
-        self._fetcher = Fetcher(base_url, clock=clock, timeout_s=timeout_s, transport=transport)
+        self._fetcher = Fetcher(
+            base_url, clock=clock, timeout_s=timeout_s, budget=budget, store=store, transport=transport
+        )
 
     def prices(self) -> Listing[CloudPrice]:
         """As `CloudSource.prices`. The list is whole or not at all: a page that fails fails it."""

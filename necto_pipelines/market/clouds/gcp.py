@@ -13,7 +13,7 @@ import httpx
 from pydantic import Field, SecretStr
 
 from necto_pipelines.failures import Unavailable
-from necto_pipelines.fetching import Fetcher, wrong_shape
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher, wrong_shape
 from necto_pipelines.market.clouds.claims import USD_STEP, PriceClaim
 from necto_pipelines.market.clouds.gcp_skus import SSD, Rates, Terms, read_rates
 from necto_pipelines.market.clouds.machines import Machine, machines_of
@@ -82,6 +82,7 @@ class GcpPrices:
         mode: SourceMode,
         clock: Clock,
         timeout_s: float = 30.0,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
@@ -90,6 +91,7 @@ class GcpPrices:
             clock=clock,
             headers={"x-goog-api-key": api_key.get_secret_value()} if api_key else None,
             timeout_s=timeout_s,
+            budget=budget,
             transport=transport,
         )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from statistics import median
 from typing import Final, NamedTuple
 
 from pydantic import AwareDatetime, Field, ValidationError
@@ -24,6 +25,9 @@ HOURS_PER_MONTH: Final = 730
 """by which Google turns monthly prices into hourly ones"""
 GIB_PER_GB: Final = Decimal("1.073741824")
 SSD: Final = "SSD backed Local Storage"
+FEWEST_REGIONS: Final = 3
+TIMES_APART: Final = 5
+"""rates of one part differ by up to twice between regions; beyond this a unit was misread"""
 NANO: Final = Decimal("1E-9")
 
 _PER_HOUR: Final[dict[str, Decimal]] = {
@@ -135,6 +139,8 @@ def read_rates(rows: Iterable[tuple[object, str]], parts: frozenset[str], now: d
             rates.on_other_terms |= {(known, region) for known in mentioned for region in sku.service_regions}
             continue
         usd = _hourly(sku, now)
+        if isinstance(usd, Decimal) and usd <= 0:
+            usd = f"a rate of {usd:f} USD: no part is given away"
         if isinstance(usd, str):
             rates.quarantined.append((f"gcp SKU {sku.sku_id} {sku.description}", usd))
             continue
@@ -148,7 +154,22 @@ def read_rates(rows: Iterable[tuple[object, str]], parts: frozenset[str], now: d
             rates.quarantined.append((f"gcp {part} {region}", f"{len(narrowest)} rates, {terms.value}, for one region"))
         else:
             rates.known[part, region, terms] = narrowest[0]
+    _set_aside_outliers(rates)
     return rates
+
+
+def _set_aside_outliers(rates: Rates) -> None:
+    """Take out rates far off those of the same part elsewhere: in the sum of a machine a wrong one need not show."""
+    of_part: dict[tuple[str, Terms], list[Decimal]] = {}
+    for (part, _, terms), rate in rates.known.items():
+        of_part.setdefault((part, terms), []).append(rate.usd)
+    usual = {key: median(usd) for key, usd in of_part.items() if len(usd) >= FEWEST_REGIONS}
+    for part, region, terms in list(rates.known):
+        usd, middle = rates.known[part, region, terms].usd, usual.get((part, terms))
+        if middle is not None and not middle / TIMES_APART <= usd <= middle * TIMES_APART:
+            del rates.known[part, region, terms]
+            reason = f"{usd:.6g} USD, {terms.value}, is far off the median over its regions, {middle:.6g}"
+            rates.quarantined.append((f"gcp {part} {region}", reason))
 
 
 def _part_and_terms(sku: WireSku, parts: frozenset[str]) -> tuple[str, Terms | None]:

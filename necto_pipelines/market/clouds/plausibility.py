@@ -17,6 +17,7 @@ Thresholds are shares of prices in binary floating point: a judgement on prices,
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +36,8 @@ LEAST_SHARES_OF_OLDER: Final = {("H100-80GB", "H200-141GB"): LEAST_SHARE, ("T4-1
 machines (japaneast, 2026-06-18), and GCP's L4 come with half the cores of its T4. Elsewhere it is the whole price."""
 FEWEST_REGIONS: Final = 3
 """a median of fewer says nothing about which of them is wrong"""
+CHEAPEST_USD, DEAREST_USD = Decimal("0.001"), Decimal(100)
+"""USD per GPU-hour that a cloud or marketplace may ask: the dearest of the clouds asks 18 (reference, 2026-11-22)"""
 ROUNDING: Final = 1.001
 """lists round spot prices to four decimals: 45.3885 beside 45.38848 is the same price"""
 AT_MOST_YEARS_APART: Final = 1
@@ -83,14 +86,17 @@ def screen(
 ) -> tuple[tuple[CloudPrice, ...], tuple[tuple[str, str], ...]]:
     """The claims that stand, as prices, and the others as (what, reason): none is dropped without a word.
 
-    A machine gets one price per region: the cheapest that stands, where its zones differ.
+    A machine gets one price per region: the cheapest that stands, where its zones differ. Prices that no GPU comes near
+    are set aside before any are compared: where a machine has few regions nothing else would give them away.
     """
+    absurd = tuple((claim.label, reason) for claim in claims if (reason := _absurd(claim)))
+    claims = [claim for claim in claims if not _absurd(claim)]
     known = CLOUD_PRICES.frame(reference) if reference else None
     faults = judge(CLAIMS.frame(claims), reference=known, one_list=one_list)
     reasons: dict[int, list[str]] = {}
     for row, reason in zip(faults["row"], faults["reason"], strict=True):
         reasons.setdefault(row, []).append(reason)
-    quarantined = tuple((claims[row].label, "; ".join(why)) for row, why in reasons.items())
+    quarantined = (*absurd, *((claims[row].label, "; ".join(why)) for row, why in reasons.items()))
     prices: dict[tuple[str, str], CloudPrice] = {}
     for number, claim in enumerate(claims):
         if number in reasons:
@@ -100,6 +106,15 @@ def screen(
         if standing is None or price.usd_per_hour < standing.usd_per_hour:
             prices[price.instance, price.region] = price
     return tuple(prices.values()), quarantined
+
+
+def _absurd(claim: PriceClaim) -> str:
+    if not claim.usd_per_hour or claim.usd_per_hour < 0:
+        return ""
+    usd = claim.usd_per_hour / claim.gpu_count
+    if CHEAPEST_USD <= usd <= DEAREST_USD:
+        return ""
+    return f"{usd:.6g} USD per GPU-hour: {CHEAPEST_USD} to {DEAREST_USD} can be believed"
 
 
 def _no_price(rows: pd.DataFrame, _: pd.Series) -> Reasons:

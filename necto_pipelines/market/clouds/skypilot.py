@@ -25,7 +25,7 @@ import pandas as pd
 from necto_pipelines.failures import Unavailable
 from necto_pipelines.fetching import raw_answer, wrong_shape
 from necto_pipelines.market.clouds.claims import PriceClaim
-from necto_pipelines.market.clouds.machines import SHARE_OF_A_GPU
+from necto_pipelines.market.clouds.machines import SHARE_OF_A_GPU, machines_of
 from necto_pipelines.market.clouds.plausibility import screen
 from necto_pipelines.market.clouds.reference import reference_cloud_prices
 from necto_pipelines.model.answer import Listing, RawAnswer
@@ -33,6 +33,8 @@ from necto_pipelines.model.clock import Clock
 from necto_pipelines.model.gpu import Gpu, normalise_gpu
 from necto_pipelines.model.offer import CloudPrice, SourceMode
 
+LABEL: Final = "skypilot:"
+"""before the cloud's name wherever the prices appear: such a list is somebody's copy, and not the cloud's own word"""
 MARKETPLACES: Final = frozenset({"vast", "lium", "shadeform"})
 """many sellers under one name: prices of one region say nothing about another"""
 MEMORY_OF_THE_MACHINE: Final = frozenset({"vast"})
@@ -58,13 +60,27 @@ Row = Mapping[str, str]
 
 
 class SkyPilotCatalog:
-    """A catalogue file as a source. `as_of` is the date of its prices: the format has no place for one."""
+    """A catalogue file as a source. Its name, and the `cloud` of its prices, is `skypilot:<cloud>`.
+
+    `as_of` is the date of the prices: the format has no place for one. `aside` are (what, why) of lists that are not
+    read because this one is.
+    """
 
     mode = SourceMode.SNAPSHOT
 
-    def __init__(self, path: Path, *, cloud: str, as_of: str, source: str, clock: Clock) -> None:
-        self.name = cloud
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cloud: str,
+        as_of: str,
+        source: str,
+        clock: Clock,
+        aside: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.name = f"{LABEL}{cloud}"
         self._path, self._as_of, self._source, self._clock = path, as_of, source, clock
+        self._cloud, self._aside = cloud, aside
 
     def prices(self) -> Listing[CloudPrice]:
         """As `CloudSource.prices`; `Unavailable` when there is no such file or it is no catalogue."""
@@ -73,11 +89,13 @@ class SkyPilotCatalog:
         except OSError as error:
             raise Unavailable(f"{self._path}: cannot be read ({error.strerror})") from error
         answer = raw_answer(self._path.name, body, self._clock)
-        claims = read_catalog(answer, cloud=self.name, as_of=self._as_of, source=self._source)
+        # Judged under the cloud's own name, by which the reference knows it.
+        claims = read_catalog(answer, cloud=self._cloud, as_of=self._as_of, source=self._source)
         prices, doubted = screen(
-            claims.rows, reference=reference_cloud_prices().rows, one_list=self.name not in MARKETPLACES
+            claims.rows, reference=reference_cloud_prices().rows, one_list=self._cloud not in MARKETPLACES
         )
-        return Listing(prices, (answer,), claims.quarantined + doubted)
+        aside = self._aside + tuple((f"{LABEL}{what}", why) for what, why in claims.quarantined + doubted)
+        return Listing(tuple(price.model_copy(update={"cloud": self.name}) for price in prices), (answer,), aside)
 
 
 def read_catalog(answer: RawAnswer, *, cloud: str, as_of: str, source: str) -> Listing[PriceClaim]:
@@ -139,8 +157,10 @@ def _offered(row: Row, cloud: str, hosts: Mapping[tuple[str, str], Row]) -> _Off
     gpu = _gpu(row, cloud, count)
     if gpu is None:
         return f"unknown GPU {row['AcceleratorName']!r}"
-    if count is None or count <= 0:
+    if count is None:
         return f"AcceleratorCount is {row['AcceleratorCount']!r}, not a number"
+    if count <= 0:
+        return f"AcceleratorCount is {row['AcceleratorCount']}: no GPU, or a share of one"
     if count != int(count):
         return SHARE_OF_A_GPU
     price, spot = _number(row["Price"]), _number(row["SpotPrice"])
@@ -170,12 +190,18 @@ def _with_host(row: Row, gpu: Gpu, count: int, hosts: Mapping[tuple[str, str], R
 
 
 def _gpu(row: Row, cloud: str, count: Decimal | None) -> Gpu | None:
-    """The GPU by the file's name, and by its stated memory where the name leaves it open."""
+    """The GPU by the file's name, and by its stated memory where the name leaves it open.
+
+    Of a machine in our own table the memory is known better: such files call the 94 GiB cards of Azure's NC machines
+    plain H100, with 80.
+    """
     name = row["AcceleratorName"].removesuffix("-MEGA")
     memory = _memory_gib(row.get("GpuInfo", ""))
     if memory is not None and cloud in MEMORY_OF_THE_MACHINE and count:
         memory /= float(count)
-    return normalise_gpu(name, memory_gib=memory) or normalise_gpu(name)
+    gpu = normalise_gpu(name, memory_gib=memory) or normalise_gpu(name)
+    known = machines_of(cloud).get(row["InstanceType"])
+    return known.gpu if gpu and known and known.gpu.family == gpu.family else gpu
 
 
 def _memory_gib(info: str) -> float | None:

@@ -13,7 +13,7 @@ import httpx
 from pydantic import AwareDatetime, BaseModel, Field
 
 from necto_pipelines.failures import NectoError, Unavailable
-from necto_pipelines.fetching import Fetcher, read_json, wrong_shape
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher, read_json, wrong_shape
 from necto_pipelines.market.oracles.port import fault_text, usd_amount
 from necto_pipelines.market.oracles.pyth import PYTH
 from necto_pipelines.model.answer import Listing, RawAnswer
@@ -65,12 +65,20 @@ class AkashChain:
         mode: SourceMode,
         clock: Clock,
         timeout_s: float = 30.0,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
         self._hosts = [
             # Another host is the better second attempt.
-            Fetcher(url, clock=clock, timeout_s=timeout_s, attempts=1 if len(base_urls) > 1 else 2, transport=transport)
+            Fetcher(
+                url,
+                clock=clock,
+                timeout_s=timeout_s,
+                attempts=1 if len(base_urls) > 1 else 2,
+                budget=budget,
+                transport=transport,
+            )
             for url in base_urls
         ]
 

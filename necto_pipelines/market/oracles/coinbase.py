@@ -13,7 +13,7 @@ import httpx
 from pydantic import AwareDatetime, BaseModel, Field
 
 from necto_pipelines.failures import Refused, Unavailable
-from necto_pipelines.fetching import Fetcher, read_json
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher, read_json
 from necto_pipelines.market.oracles.port import fault_text, usd_amount
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.clock import Clock
@@ -62,10 +62,11 @@ class CoinbaseExchange:
         mode: SourceMode,
         clock: Clock,
         timeout_s: float = 30.0,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
-        self._fetcher = _fetcher(base_url, clock, timeout_s, transport)
+        self._fetcher = _fetcher(base_url, clock, timeout_s, budget, transport)
 
     def prices(self, tokens: Sequence[str]) -> Listing[TokenPrice]:
         """As `PriceOracle.prices`, one call a token."""
@@ -97,10 +98,11 @@ class CoinbaseSpot:
         mode: SourceMode,
         clock: Clock,
         timeout_s: float = 30.0,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
-        self._fetcher = _fetcher(base_url, clock, timeout_s, transport)
+        self._fetcher = _fetcher(base_url, clock, timeout_s, budget, transport)
 
     def prices(self, tokens: Sequence[str]) -> Listing[TokenPrice]:
         """As `PriceOracle.prices`, one call a token; `timed` is False and `published_at` when it answered."""
@@ -122,8 +124,17 @@ class CoinbaseSpot:
         )
 
 
-def _fetcher(base_url: str, clock: Clock, timeout_s: float, transport: httpx.BaseTransport | None) -> Fetcher:
-    return Fetcher(base_url, clock=clock, headers={"user-agent": USER_AGENT}, timeout_s=timeout_s, transport=transport)
+def _fetcher(
+    base_url: str, clock: Clock, timeout_s: float, budget: Budget, transport: httpx.BaseTransport | None
+) -> Fetcher:
+    return Fetcher(
+        base_url,
+        clock=clock,
+        headers={"user-agent": USER_AGENT},
+        timeout_s=timeout_s,
+        budget=budget,
+        transport=transport,
+    )
 
 
 def _listing(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from necto_pipelines.fetching import Fetcher, read_json, wrong_shape
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher, read_json, wrong_shape
 from necto_pipelines.market.oracles.port import unix_time, usd_amount
 from necto_pipelines.model.answer import Listing
 from necto_pipelines.model.clock import Clock
@@ -44,6 +44,7 @@ class CoinGecko:
         mode: SourceMode,
         clock: Clock,
         timeout_s: float = 30.0,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
@@ -53,6 +54,7 @@ class CoinGecko:
             clock=clock,
             headers={header: api_key.get_secret_value()} if api_key else None,
             timeout_s=timeout_s,
+            budget=budget,
             transport=transport,
         )
 

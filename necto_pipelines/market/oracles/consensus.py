@@ -7,13 +7,13 @@ the digest of the answer it was read from, and the limits applied. The rule itse
 
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
-from necto_pipelines.failures import NectoError, Unavailable
-from necto_pipelines.fetching import raw_answer
+from necto_pipelines.failures import Unavailable
+from necto_pipelines.fetching import raw_answer, side_by_side
 from necto_pipelines.market.oracles.peg import PEG_DEVIATION_BPS, PEG_PUBLISHERS, PEGGED
 from necto_pipelines.market.oracles.port import PriceSource
 from necto_pipelines.market.oracles.voting import Outcome, Rules, Vote, agree
@@ -73,8 +73,7 @@ class Consensus:
         wanted = [(source, known) for source, known in wanted if known]
         if not wanted:
             return [], []
-        with ThreadPoolExecutor(len(wanted), "token-prices") as pool:
-            answers = list(pool.map(lambda pair: _listing_of(*pair), wanted))
+        answers = side_by_side([partial(source.prices, known) for source, known in wanted])
         heard: list[Heard] = []
         aside: list[tuple[str, str]] = []
         failures = []
@@ -130,14 +129,6 @@ class Consensus:
         }
         content = {"tokens": tokens, "mode": self.mode, "judged_at": rfc3339(judged_at)}
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _listing_of(source: PriceSource, tokens: Sequence[str]) -> Listing[TokenPrice] | NectoError:
-    """What the source answers, or how it failed: one source's failure is not the others'."""
-    try:
-        return source.prices(tokens)
-    except NectoError as failure:
-        return failure
 
 
 def _voted(vote: Vote) -> dict[str, Any]:

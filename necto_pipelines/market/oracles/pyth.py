@@ -16,7 +16,7 @@ import httpx
 from pydantic import BaseModel, Field, SecretStr
 
 from necto_pipelines.failures import Refused
-from necto_pipelines.fetching import Fetcher, read_json, wrong_shape
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher, read_json, wrong_shape
 from necto_pipelines.market.oracles.port import age_fault, fault_text, unix_time, usd_amount, usd_figure
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.clock import Clock
@@ -69,6 +69,7 @@ class Pyth:
         mode: SourceMode,
         clock: Clock,
         timeout_s: float = 30.0,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
@@ -78,6 +79,7 @@ class Pyth:
             headers={"authorization": f"Bearer {api_key.get_secret_value()}"},
             timeout_s=timeout_s,
             attempts=2,  # a third would only feed the rate limit
+            budget=budget,
             transport=transport,
         )
 

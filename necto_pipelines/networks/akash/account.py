@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from necto_pipelines.failures import InvalidInput, Problem, Refused
-from necto_pipelines.fetching import Fetcher
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher
 from necto_pipelines.model.answer import Listing
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.networks.akash.refusals import explained_refusals
@@ -133,11 +133,20 @@ class AkashAccount:
         clock: Clock,
         timeout_s: float = 30.0,
         attempts: int = 4,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         key = {"x-api-key": api_key.get_secret_value()} if api_key else {}
         self._public, self._signed_in = (
-            Fetcher(base_url, clock=clock, headers=headers, timeout_s=timeout_s, attempts=attempts, transport=transport)
+            Fetcher(
+                base_url,
+                clock=clock,
+                headers=headers,
+                timeout_s=timeout_s,
+                attempts=attempts,
+                budget=budget,
+                transport=transport,
+            )
             for headers in ({}, key)
         )
 

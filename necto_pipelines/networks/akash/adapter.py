@@ -6,6 +6,7 @@ second opinions may be set up: the chain on who is audited (`chain.py`), the pro
 what they have free (`probe.py`).
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,16 @@ import httpx
 from pydantic import SecretStr
 
 from necto_pipelines.failures import NectoError, PermanentFailure, Refused, Unavailable, Unknown
-from necto_pipelines.fetching import Fetcher, wrong_shape
+from necto_pipelines.fetching import (
+    DEFAULT_BUDGET,
+    AnswerStore,
+    Budget,
+    Fetcher,
+    Get,
+    both,
+    whole,
+    wrong_shape,
+)
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.model.money import cents_up
@@ -25,10 +35,18 @@ from necto_pipelines.model.offer import Offer, ProviderEvidence, SourceMode
 from necto_pipelines.networks.akash import pricing, sdl
 from necto_pipelines.networks.akash.attesting import attested, unattested
 from necto_pipelines.networks.akash.catalog import NETWORK, evidence_of, hosts_to_ask, offers_of
-from necto_pipelines.networks.akash.chain import ChainReader
+from necto_pipelines.networks.akash.chain import ChainReader, Register
 from necto_pipelines.networks.akash.probe import ProviderProbe
 from necto_pipelines.networks.akash.refusals import explained_refusals
-from necto_pipelines.networks.akash.standing import NATIVE_DENOM, current_lease, healthy, settled_uact, state_of
+from necto_pipelines.networks.akash.standing import (
+    NATIVE_DENOM,
+    current_lease,
+    healthy,
+    paid_in_uact,
+    replicas,
+    settled_uact,
+    state_of,
+)
 from necto_pipelines.networks.akash.wire import (
     WireBid,
     WireBidRow,
@@ -69,6 +87,8 @@ class AkashNetwork:
         attempts: int = 4,
         chain: ChainReader | None = None,
         probe: ProviderProbe | None = None,
+        budget: Budget = DEFAULT_BUDGET,
+        store: AnswerStore | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
@@ -76,7 +96,16 @@ class AkashNetwork:
         self._chain, self._probe = chain, probe
         key = {"x-api-key": api_key.get_secret_value()} if api_key else {}
         self._public, self._account = (
-            Fetcher(base_url, clock=clock, headers=headers, timeout_s=timeout_s, attempts=attempts, transport=transport)
+            Fetcher(
+                base_url,
+                clock=clock,
+                headers=headers,
+                timeout_s=timeout_s,
+                attempts=attempts,
+                budget=budget,
+                store=store,
+                transport=transport,
+            )
             for headers in ({}, key)
         )
         self._measured: _BlockTime | None = None
@@ -89,8 +118,8 @@ class AkashNetwork:
         With a probe every provider is asked itself, and whoever does not answer is set aside.
         """
         with explained_refusals():
-            providers = self._public.get("/v1/providers")
-            prices = self._public.get("/v1/gpu-prices", {"debug": "true"})
+            asked = [Get("/v1/providers"), Get("/v1/gpu-prices", {"debug": "true"})]
+            providers, prices = whole(self._public.get_all(asked))
         findings = self._probe.ask(hosts_to_ask(providers)) if self._probe else {}
         return offers_of(providers, prices, mode=self.mode, findings=findings)
 
@@ -100,15 +129,10 @@ class AkashNetwork:
         With a chain reader it is the chain that says who signed what. While it cannot, the Console's word is taken,
         and `quarantined` says so.
         """
-        with explained_refusals():
-            listed = evidence_of(self._public.get("/v1/providers"))
         if self._chain is None:
-            return listed
-        try:
-            register = self._chain.register()
-        except NectoError as error:
-            return unattested(listed, error)
-        return attested(listed, register)
+            return self._listed()
+        listed, register = both(self._listed, functools.partial(_register, self._chain))
+        return unattested(listed, register) if isinstance(register, NectoError) else attested(listed, register)
 
     def content_hash(self, placement: Placement) -> str:
         """The manifest's hash. Prices are no part of a manifest: the hash depends on the placement alone.
@@ -223,9 +247,15 @@ class AkashNetwork:
         if self._chain:
             self._chain.close_connections()
 
+    def _listed(self) -> Listing[ProviderEvidence]:
+        """What the Console says of every provider."""
+        with explained_refusals():
+            return evidence_of(self._public.get("/v1/providers"))
+
     def _status(self, answer: RawAnswer) -> LeaseStatus:
         standing = read_as(answer, WireStandingAnswer).data
         lease = current_lease(standing)
+        ready, total = replicas(lease)
         return LeaseStatus(
             ref=standing.deployment.id.dseq,
             provider=lease.id.provider if lease else "",
@@ -237,6 +267,10 @@ class AkashNetwork:
             native_unit=pricing.NATIVE_UNIT,
             settled_native=settled_uact(standing),
             raw=answer,
+            ready=ready,
+            total=total,
+            paid_in_native=paid_in_uact(standing),
+            reclaiming=lease is not None and lease.state == "reclaiming",
         )
 
     def _time_of(self, height: int) -> datetime | None:
@@ -279,6 +313,14 @@ class _BlockTime:
     seconds: Decimal
     at: datetime
     raw: tuple[RawAnswer, ...]
+
+
+def _register(chain: ChainReader) -> Register | NectoError:
+    """What the chain says, or why it does not."""
+    try:
+        return chain.register()
+    except NectoError as error:
+        return error
 
 
 def _bid(bid: WireBid, block_seconds: Decimal, answer: RawAnswer) -> Bid:

@@ -21,8 +21,8 @@ from necto_pipelines.model.place import country_code
 from necto_pipelines.networks.akash.price_list import Price, price_list_of
 from necto_pipelines.networks.akash.pricing import USD_STEP
 from necto_pipelines.networks.akash.probe import Finding
-from necto_pipelines.networks.akash.wire import WireGpu, WireProvider, WireStats, read_list
-from necto_pipelines.networks.reading import first_fault
+from necto_pipelines.networks.akash.wire import WireGpu, WireProvider, WireStats
+from necto_pipelines.networks.reading import collector_paused, each_item, first_fault
 
 NETWORK: Final = "akash"
 LARGEST_MACHINE_GPUS: Final = 8
@@ -31,6 +31,7 @@ _NOT_ASKED: Final = Finding()
 _GIB: Final = 1024**3
 
 
+@collector_paused()
 def offers_of(
     providers: RawAnswer, prices: RawAnswer, *, mode: SourceMode, findings: Mapping[str, Finding] | None = None
 ) -> Listing[Offer]:
@@ -72,6 +73,7 @@ def hosts_to_ask(providers: RawAnswer) -> dict[str, str | None]:
     return {row.owner: row.host_uri for row in rows if row.gpu_models and _listed_free(row)}
 
 
+@collector_paused()
 def evidence_of(providers: RawAnswer) -> Listing[ProviderEvidence]:
     """What the network says of each provider, with only those attributes that an auditor signed."""
     faulty: list[tuple[str, str]] = []
@@ -85,7 +87,7 @@ def _each_provider(answer: RawAnswer, quarantined: list[tuple[str, str]]) -> Ite
     A long list whose rows were all kept would take three times as long: Python's collector walks whatever is kept.
     """
     fits, before = False, len(quarantined)
-    for number, item in enumerate(read_list(answer)):
+    for number, item in enumerate(each_item(answer)):
         try:
             provider = WireProvider.model_validate(item)
         except ValidationError as error:
@@ -149,9 +151,10 @@ def _offer(
         gpu=gpu,
         units_available=units,
         max_gpus_per_order=largest,
-        cpu_cores=float(stats.cpu.available) / 1000,
-        memory_gib=float(stats.memory.available) / _GIB,
-        disk_gib=float(stats.storage.ephemeral.available) / _GIB,
+        # Below zero where a provider has promised more than it has, as its GPUs may be.
+        cpu_cores=max(0.0, float(stats.cpu.available) / 1000),
+        memory_gib=max(0.0, float(stats.memory.available) / _GIB),
+        disk_gib=max(0.0, float(stats.storage.ephemeral.available) / _GIB),
         country=_country(provider),
         region=provider.location_region or provider.ip_region,
         usd_per_gpu_hour=price.usd_per_hour.quantize(USD_STEP),

@@ -4,6 +4,7 @@ The market is to leave this chain (AEP-79), so the reader stays small. Which hos
 whole, stands in `chain_hosts.py`; what the figures are used for belongs to the callers.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Final
 import httpx
 
 from necto_pipelines.failures import Unavailable
-from necto_pipelines.fetching import Fetcher, wrong_shape
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher, both, wrong_shape
 from necto_pipelines.model.answer import RawAnswer
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.networks.akash.chain_hosts import PAGE, ChainHosts, Snapshot, View, get
@@ -131,15 +132,18 @@ class ChainReader:
         timeout_s: float = 10.0,
         attempts: int = 2,
         page: int = PAGE,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._hosts = ChainHosts(
-            urls, clock=clock, timeout_s=timeout_s, attempts=attempts, page=page, transport=transport
+            urls, clock=clock, timeout_s=timeout_s, attempts=attempts, page=page, budget=budget, transport=transport
         )
 
     def register(self) -> Register:
         """Registered providers and everything auditors signed, at one height."""
-        return self._hosts.pinned(lambda view: Register(_providers(view), _audits(view)))
+        return self._hosts.pinned(
+            lambda view: Register(*both(functools.partial(_providers, view), functools.partial(_audits, view)))
+        )
 
     def providers(self) -> Snapshot[Registered]:
         """Every provider that ever registered and did not leave."""

@@ -7,15 +7,14 @@ moved to another version, at every host alike. What stands in the lists belongs 
 
 import re
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 import httpx
 
 from necto_pipelines.failures import PermanentFailure, Refused, Unavailable
-from necto_pipelines.fetching import Fetcher
+from necto_pipelines.fetching import Budget, Fetcher
 from necto_pipelines.model.answer import Listing, RawAnswer, Row
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.networks.akash.chain_wire import WireHead, WirePage
@@ -33,17 +32,6 @@ _ANSWERS: Final = frozenset({"3", "5"})
 _PRUNED: Final = "failed to load state at height"
 
 Result = TypeVar("Result")
-_height: ContextVar[int | None] = ContextVar("height that is read at", default=None)
-
-
-class _Pin(httpx.Auth):
-    """Lets each request name the height that its caller reads at. Headers given to a client hold for all its requests,
-    and a client for each snapshot would cost more than the snapshot."""
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if (height := _height.get()) is not None:
-            request.headers["x-cosmos-block-height"] = str(height)
-        yield request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +54,14 @@ class ChainHosts:
         timeout_s: float,
         attempts: int,
         page: int,
+        budget: Budget,
         transport: httpx.BaseTransport | None,
     ) -> None:
         if not urls:
             raise ValueError("at least one host of the chain is needed")
         self._urls, self._page = tuple(urls), page
         self._open: Callable[[str], Fetcher] = lambda url: Fetcher(
-            url, clock=clock, auth=_Pin(), timeout_s=timeout_s, attempts=attempts, transport=transport
+            url, clock=clock, timeout_s=timeout_s, attempts=attempts, budget=budget, transport=transport
         )
         self._fetchers: dict[str, Fetcher] = {}
         self._lock = threading.Lock()
@@ -88,11 +77,7 @@ class ChainHosts:
             fetcher = self._fetcher(url)
             head = read_as(get(fetcher, HEAD), WireHead).block.header.height
             height = max(1, head - BEHIND_BLOCKS)
-            pin = _height.set(height)
-            try:
-                return read(View(url, height, self._page, fetcher))
-            finally:
-                _height.reset(pin)
+            return read(View(url, height, self._page, fetcher))
 
         return self._first(at)
 
@@ -142,7 +127,7 @@ class View:
                 raise Unavailable(f"{self.host}{path}: more than {MOST_PAGES} pages")
             # The client encodes the key: signs of base64 mean something else in a query.
             asked = {"pagination.limit": str(self.page)} | ({"pagination.key": key} if key else {})
-            answers.append(get(self.fetcher, path, {**filters, **asked}))
+            answers.append(get(self.fetcher, path, {**filters, **asked}, height=self.height))
             page = read_as(answers[-1], shape)
             items += page.rows
             if not page.pagination.next_key:
@@ -157,10 +142,13 @@ class View:
         return Snapshot(tuple(rows), tuple(raw), tuple(quarantined), host=self.host, height=self.height)
 
 
-def get(fetcher: Fetcher, path: str, params: Mapping[str, str] | None = None) -> RawAnswer:
-    """One answer. A refusal that only speaks for the host is `Unavailable`: the next host may do better."""
+def get(
+    fetcher: Fetcher, path: str, params: Mapping[str, str] | None = None, *, height: int | None = None
+) -> RawAnswer:
+    """One answer, of the newest state or of one `height`. A refusal that only speaks for the host is `Unavailable`: the
+    next host may do better."""
     try:
-        return fetcher.get(path, params)
+        return fetcher.get(path, params, {"x-cosmos-block-height": str(height)} if height is not None else None)
     except Refused as error:
         if _MOVED.match(str(error)):
             module, version = re.findall(r"/(\w+)/(v\d\w*)/", f"{path}/")[0]

@@ -18,7 +18,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from necto_pipelines.failures import Unavailable
-from necto_pipelines.fetching import raw_answer
+from necto_pipelines.fetching import on_loop, raw_answer
 from necto_pipelines.model.answer import RawAnswer
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.networks.reading import read_as
@@ -103,7 +103,7 @@ class ProviderProbe:
 
     def ask(self, hosts: Mapping[str, str | None]) -> dict[str, Finding]:
         """A finding for each provider of `hosts` (address to registered host), however it went. Raises nothing."""
-        return anyio.run(self._ask_all, hosts) if hosts else {}
+        return on_loop(self._ask_all, hosts) if hosts else {}
 
     async def _ask_all(self, hosts: Mapping[str, str | None]) -> dict[str, Finding]:
         findings: dict[str, Finding] = {}

@@ -4,10 +4,11 @@ The deployment is the master: bids and leases of a closed deployment may linger 
 reasons for closing are not reliable.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from necto_pipelines.networks.akash.wire import WireLease, WireStanding
+from necto_pipelines.networks.akash.wire import WireCoin, WireLease, WireStanding
 
 NATIVE_DENOM: Final = "uact"
 _RUNNING: Final = frozenset({"active", "reclaiming"})
@@ -38,4 +39,25 @@ def healthy(lease: WireLease | None) -> bool | None:
 
 def settled_uact(standing: WireStanding) -> Decimal:
     """What was paid to providers out of the deployment's escrow so far, in micro-ACT."""
-    return sum((c.amount for c in standing.escrow_account.state.transferred if c.denom == NATIVE_DENOM), Decimal(0))
+    return _uact(standing.escrow_account.state.transferred)
+
+
+def paid_in_uact(standing: WireStanding) -> Decimal | None:
+    """What was paid into the deployment's escrow in all, in micro-ACT; None once it is closed and the rest given back.
+
+    Nothing moves between settlements, so only the sum of what is left and what was paid out is true at any moment.
+    """
+    account = standing.escrow_account.state
+    return _uact((*account.funds, *account.transferred)) if standing.deployment.state == "active" else None
+
+
+def replicas(lease: WireLease | None) -> tuple[int | None, int | None]:
+    """How many replicas run, of how many, over all services; None when the provider reported no service."""
+    if lease is None or lease.status is None or not lease.status.services:
+        return None, None
+    services = lease.status.services.values()
+    return sum(service.ready_replicas for service in services), sum(service.replicas for service in services)
+
+
+def _uact(coins: Iterable[WireCoin]) -> Decimal:
+    return sum((coin.amount for coin in coins if coin.denom == NATIVE_DENOM), Decimal(0))

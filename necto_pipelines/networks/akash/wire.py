@@ -121,7 +121,7 @@ class WireAttribute(_Wire):
 class WireProvider(_Wire):
     """A row of `GET /v1/providers`."""
 
-    owner: str = Field(min_length=1)
+    owner: str = Field(pattern="^[0-9a-z-]+$")
     name: str | None = None
     host_uri: str | None = Field(default=None, alias="hostUri")
     is_online: bool | None = Field(default=None, alias="isOnline")
@@ -238,10 +238,14 @@ class WireLease(_Wire):
 
 
 class WireEscrowState(_Wire):
-    """`transferred` is what providers have been paid in all, one amount per denomination."""
+    """`transferred` is what providers have been paid in all, `funds` what is left, one amount per denomination.
+
+    Both are as of the last settlement, which may be a day ago: together they are what was paid in.
+    """
 
     state: str
     transferred: tuple[WireCoin, ...]
+    funds: tuple[WireCoin, ...] = ()
 
 
 class WireEscrow(_Wire):

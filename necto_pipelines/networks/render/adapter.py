@@ -16,7 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from necto_pipelines.failures import Refused, Unavailable, Unknown
-from necto_pipelines.fetching import Fetcher, wrong_shape
+from necto_pipelines.fetching import DEFAULT_BUDGET, Budget, Fetcher, both, wrong_shape
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.clock import Clock
 from necto_pipelines.model.offer import Offer, ProviderEvidence, SourceMode
@@ -70,18 +70,27 @@ class DispersedNetwork:
         clock: Clock,
         timeout_s: float = 30.0,
         attempts: int = 4,
+        budget: Budget = DEFAULT_BUDGET,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.mode = mode
         self._clock = clock
         auth = DispersedAuth(public_key, secret_key, clock=clock) if public_key and secret_key else None
         self._api = DispersedApi(
-            Fetcher(base_url, clock=clock, auth=auth, timeout_s=timeout_s, attempts=attempts, transport=transport)
+            Fetcher(
+                base_url,
+                clock=clock,
+                auth=auth,
+                timeout_s=timeout_s,
+                attempts=attempts,
+                budget=budget,
+                transport=transport,
+            )
         )
 
     def offers(self) -> Listing[Offer]:
         """Every machine on offer whose card jobs can ask for, at list prices; see `catalog.offers_of`."""
-        return offers_of(self._api.offers(), self._api.registry(), mode=self.mode)
+        return offers_of(*both(self._api.offers, self._api.registry), mode=self.mode)
 
     def evidence(self) -> Listing[ProviderEvidence]:
         """The regions that sell now; nothing else is published of who stands behind a machine."""
@@ -204,7 +213,7 @@ class DispersedNetwork:
         self._api.close()
 
     def _shapes(self) -> tuple[list[Shape], list[RawAnswer]]:
-        offers, registry = self._api.offers(), self._api.registry()
+        offers, registry = both(self._api.offers, self._api.registry)
         return shapes_of(offers, registry)[0], [*offers, *registry]
 
     def _assigned_run(self, ref: str) -> WireRun:

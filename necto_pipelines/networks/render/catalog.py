@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Final
 
 from necto_pipelines.model.answer import Listing, RawAnswer
 from necto_pipelines.model.gpu import Gpu, normalise_gpu
 from necto_pipelines.model.offer import Offer, PriceBasis, ProviderEvidence, SourceMode
 from necto_pipelines.model.place import country_code
-from necto_pipelines.networks.reading import read_as, read_rows
+from necto_pipelines.networks.reading import collector_paused, read_as, read_rows
 from necto_pipelines.networks.render.wire import WireOffer, WirePage, WireRegistryGpu
 
 NETWORK: Final = "render"
@@ -51,6 +52,7 @@ def pool_of(region: str) -> str:
     return f"dispersed-{region}"
 
 
+@lru_cache(maxsize=1024)  # a market has thousands of offers in a few dozen regions
 def country_of(region: str) -> str | None:
     """The country that a region code begins with (`us-east-1`); None for one that names a continent or a direction."""
     prefix = re.match(r"([a-z]{2})-", region.lower())
@@ -83,6 +85,7 @@ def shapes_of(offers: Sequence[RawAnswer], registry: Sequence[RawAnswer]) -> tup
     return list(shapes.values()), aside
 
 
+@collector_paused()
 def offers_of(offers: Sequence[RawAnswer], registry: Sequence[RawAnswer], *, mode: SourceMode) -> Listing[Offer]:
     """One row for each machine on offer, at its list price.
 
@@ -92,6 +95,7 @@ def offers_of(offers: Sequence[RawAnswer], registry: Sequence[RawAnswer], *, mod
     return Listing(tuple(_offer(shape, mode) for shape in shapes), (*offers, *registry), tuple(aside))
 
 
+@collector_paused()
 def evidence_of(offers: Sequence[RawAnswer]) -> Listing[ProviderEvidence]:
     """One row for each region that sells now. The network publishes no audits, versions or uptimes: none is told."""
     regions: dict[str, RawAnswer] = {}
@@ -123,7 +127,7 @@ def _shape(offer: WireOffer, known: set[str], page: RawAnswer) -> Shape | str:
     card = hardware.gpu_models[0]
     if card.gpu_registry_uuid not in known:
         return f"{card.name} is not in the GPU registry that jobs are matched with"
-    gpu = normalise_gpu(card.name, memory_gib=float(card.min_vram_gib) if card.min_vram_gib else None)
+    gpu = _named(card.name, card.min_vram_gib)
     if gpu is None:
         return f"{card.name} with {card.min_vram_gib} GiB is not in the vocabulary (model/gpu.py)"
     return Shape(
@@ -140,6 +144,11 @@ def _shape(offer: WireOffer, known: set[str], page: RawAnswer) -> Shape | str:
     )
 
 
+@lru_cache(maxsize=1024)
+def _named(name: str, min_vram_gib: Decimal | None) -> Gpu | None:
+    return normalise_gpu(name, memory_gib=float(min_vram_gib) if min_vram_gib else None)
+
+
 def _offer(shape: Shape, mode: SourceMode) -> Offer:
     return Offer(
         offer_id=f"{NETWORK}/{shape.offer_id}",
@@ -149,6 +158,7 @@ def _offer(shape: Shape, mode: SourceMode) -> Offer:
         gpu=shape.gpu,
         units_available=shape.gpu_count,
         max_gpus_per_order=shape.gpu_count,
+        gpus_per_unit=shape.gpu_count,
         cpu_cores=float(shape.cpu_cores),
         memory_gib=float(shape.memory_gib),
         disk_gib=float(shape.disk_gib),

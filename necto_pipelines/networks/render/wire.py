@@ -56,8 +56,9 @@ class WirePricing(_Wire):
 class WireOffer(_Wire):
     """A row of `GET /v1/compute/offers`. Its `availability` is empty in the documentation, and is not read."""
 
-    offer_id: str = Field(min_length=1)
-    region_code: str = Field(min_length=1)
+    offer_id: str = Field(pattern=r"^[0-9A-Za-z_-]+$")
+    region_code: str = Field(pattern=r"^[0-9A-Za-z]+(-[0-9A-Za-z]+)+$")
+    """`us-east-1`: it names the pool and its country, so a placeholder must not pass for one"""
     hardware_summary: WireHardware
     pricing: WirePricing
 

@@ -66,6 +66,13 @@ def test_rows_that_were_set_aside_are_told_with_the_reason(world: World, instanc
     assert "| akash1x \\| gpu | unknown GPU 'h900' |" in metadata["necto/quarantined"]
 
 
+def test_an_absurd_offer_is_set_aside_and_the_others_are_used(world: World, instance: dg.DagsterInstance) -> None:
+    world.offer_rows({}, {"offer_id": "absurd", "usd_per_gpu_hour": Decimal(9999)})
+    metadata = said(make(world, instance, "akash_offers"), "akash_offers")
+    assert (metadata["dagster/row_count"], metadata["necto/quarantined_rows"]) == (1, 1)
+    assert "| absurd | 9999 USD per GPU-hour cannot be" in metadata["necto/quarantined"]
+
+
 def test_a_row_whose_answer_was_not_handed_over_is_refused(world: World, instance: dg.DagsterInstance) -> None:
     world.network.listing = Listing(world.network.listing.rows, raw=())
     with pytest.raises(AuditBroken, match="answers that were not handed over"):
@@ -168,15 +175,17 @@ def test_scores_follow_the_house_policy_and_count_the_reasons(world: World, inst
     assert latest_snapshot(instance, world.warehouse, "compliance_scores").pin.sha256
 
 
-def test_the_comparison_shows_savings_and_pins_its_three_inputs(
+def test_the_comparison_shows_savings_and_pins_its_four_inputs(
     world: World, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("necto_pipelines.resources.snapshots.GUARDS", {})
     assets = [*ASSETS, savings_recomputed]
     result = world.materialize(instance, assets, selection=dg.AssetSelection.assets("price_comparison").upstream())
     metadata = said(result, "price_comparison")
-    assert set(metadata[INPUTS]) == {"provider_catalog", "cloud_prices", "token_prices"}
-    assert "| H100-80GB | akash | 1.2500 | aws |" in metadata["necto/savings"]
+    assert set(metadata[INPUTS]) == {"provider_catalog", "cloud_prices", "token_prices", "compliance_scores"}
+    assert "| H100-80GB | 1 | cheapest compliant | akash | 1.2500 | azure |" in metadata["necto/savings"]
+    assert "█" in metadata["necto/savings"]
+    assert metadata["necto/oldest_cloud_figure"] <= metadata["necto/newest_cloud_figure"]
     assert metadata[MODE] == "sandbox,snapshot"
     verdicts = {verdict.check_name: verdict.passed for verdict in result.get_asset_check_evaluations()}
     assert verdicts == {"savings_recomputed": True, ANSWERED: True}

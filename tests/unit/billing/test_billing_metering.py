@@ -17,6 +17,46 @@ lengths = st.timedeltas(timedelta(0), timedelta(days=400))
 settled = st.integers(0, 10**13)
 
 
+@given(
+    starts,
+    lengths,
+    st.integers(0, 10**13),
+    st.decimals("0.01", "800", places=4),
+    st.decimals("0.000001", "10", places=6).filter(bool),
+)
+def test_a_lease_settled_in_ath_is_charged_at_the_rate_that_was_fixed_with_its_prices(
+    start: datetime, length: timedelta, units: int, usd_per_hour: Decimal, rate: Decimal
+) -> None:
+    bound = lease(
+        started_at=start,
+        closed_at=start + length,
+        native_unit="ATH/hour",
+        usd_per_hour=usd_per_hour,
+        native_amount=(usd_per_hour / rate).quantize(Decimal("1e-12")),
+    )
+    pieces = usage_of(bound, settled_native=Decimal(units) / 1_000_000)
+    assert sum(piece.native_units for piece in pieces) == Decimal(units) / 1_000_000
+    worth = Decimal(units) * rate / 1_000_000
+    assert abs(sum(piece.usd for piece in pieces) - worth) <= Decimal("1e-6") + worth * Decimal("1e-8")
+    for piece in pieces:
+        assert piece.usd * 1_000_000 == int(piece.usd * 1_000_000) >= 0
+
+
+def test_four_hours_in_ath_cost_four_times_the_price_in_dollars() -> None:
+    november, december = usage_of(
+        lease(
+            started_at=utc(2026, 11, 30, 21),
+            closed_at=utc(2026, 12, 1, 1),
+            native_unit="ATH/hour",
+            usd_per_hour=Decimal("2.35"),
+            native_amount=Decimal("75.142290720726"),
+        ),
+        settled_native=Decimal("300.569163"),
+    )
+    assert (november.usd, december.usd) == (Decimal("7.05"), Decimal("2.35"))
+    assert (november.native_units, december.native_units) == (Decimal("225.426872"), Decimal("75.142291"))
+
+
 @given(starts, lengths, st.integers(1, 64), settled)
 @example(datetime(2028, 2, 29, 23, 59, 59, 999999, tzinfo=UTC), timedelta(microseconds=2), 1, 1)
 def test_pieces_tile_the_life_of_a_lease_and_add_up_to_the_settled_amount(

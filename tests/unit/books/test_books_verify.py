@@ -8,7 +8,15 @@ import pytest
 from sqlalchemy import Column, Connection, text
 from support.books_backends import ACTOR, Backend
 from support.books_steps import leased, submitted
-from support.samples import sample_charge, sample_conversion, sample_invoice, sample_usage
+from support.samples import (
+    sample_charge,
+    sample_conversion,
+    sample_failover,
+    sample_health,
+    sample_invoice,
+    sample_lease,
+    sample_usage,
+)
 
 from necto_pipelines.audit.leaf import leaf_bytes
 from necto_pipelines.audit.merkle import CompactRange, leaf_hash
@@ -32,6 +40,9 @@ def full(books: Books) -> Books:
         change.record_conversion(sample_conversion(order_id))
         change.record_usage([sample_usage(lease.id)])
         change.record_charges([sample_charge(order_id, lease.id)])
+        change.record_health(sample_health(lease.id))
+        change.record_failovers([sample_failover(order_id, lease.id)])
+        change.open_lease(sample_lease(order_id, lease.decision_id, "lse_2", replaces=lease.id))
         change.issue_invoice("acme", "2026-11", sample_invoice)
     books.sign()
     assert books.verify().ok
@@ -108,7 +119,9 @@ def test_a_deleted_row_of_any_table_is_named_with_its_newest_leaf(full: Books, b
     for table in AUDITED:
         key, row = a_row(backend, table)
         newest = full.leaf_of(table, key)[-1][0]
-        backend.run(f"DELETE FROM {table}")
+        keys = [column.name for column in AUDITED[table].primary_key.columns]
+        where = " AND ".join(f"{name} = :{name}" for name in keys)
+        backend.run(f"DELETE FROM {table} WHERE {where}", {name: row[name] for name in keys})
         assert faults(full) == [("row_missing", newest, f"{table} {key}: gone; leaf {newest} is the newest about it")]
         put(backend, table, row)
     assert full.verify().ok
@@ -184,8 +197,10 @@ def test_a_tail_cut_off_with_everything_that_speaks_of_it_is_found_by_the_files(
     for entry in full.leaves(0, 4):
         edge.append(entry.leaf_hash)
     with backend.sql() as connection:
-        for table in ("charges", "usage", "invoices", "invoice_counters", "conversions", "holds", "effects"):
+        gone = ("charges", "usage", "invoices", "invoice_counters", "conversions", "holds", "effects")
+        for table in (*gone, "lease_health", "failovers", "replacements"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
+        connection.exec_driver_sql("DELETE FROM leases WHERE id = 'lse_2'")
         connection.exec_driver_sql("UPDATE budgets SET held_usd = '0'")
         for table in ("audit_names", "audit_leaves"):
             connection.exec_driver_sql(f"DELETE FROM {table} WHERE leaf_index >= 4")

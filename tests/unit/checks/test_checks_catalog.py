@@ -12,9 +12,11 @@ import dagster as dg
 import pytest
 from support.dagster_world import World, answer, offer
 
+from necto_pipelines.assets.compliance import compliance_scores
 from necto_pipelines.assets.discovery import discovery_assets
 from necto_pipelines.assets.market import cloud_prices, price_comparison, token_prices
 from necto_pipelines.checks.expectations import catalog_expectations, catalog_suite, one_line, validate
+from necto_pipelines.checks.invariants import compliance_fails_closed
 from necto_pipelines.failures import Unavailable
 from necto_pipelines.model.tables import OFFERS
 from necto_pipelines.resources.snapshots import GUARDS, SHA256, latest_snapshot, newest
@@ -73,6 +75,16 @@ def test_an_offer_too_old_or_from_the_future_is_found(world: World, age_s: int) 
     assert fault.startswith("observed_at: 1 rows")
 
 
+def test_a_private_quote_may_be_old_as_long_as_it_holds(world: World) -> None:
+    now = world.clock.now()
+    quote = {"price_basis": "private_quote", "observed_at": now - timedelta(days=20)}
+    assert faults(world, {}, quote | {"valid_until": now + HOUR}) == []
+    [fault] = faults(world, {}, quote | {"valid_until": now})
+    assert fault.startswith("valid_until: 1 rows fail expect_column_values_to_be_between")
+    [fault] = faults(world, {}, quote)
+    assert fault.startswith("valid_until: 1 rows fail expect_column_values_to_not_be_null")
+
+
 # In Dagster
 
 
@@ -82,7 +94,15 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield opened
 
 
-ASSETS = [*discovery_assets(["akash"]), cloud_prices, token_prices, price_comparison, catalog_expectations]
+ASSETS = [
+    *discovery_assets(["akash"]),
+    cloud_prices,
+    token_prices,
+    compliance_scores,
+    price_comparison,
+    catalog_expectations,
+    compliance_fails_closed,
+]
 
 
 def _on_the_catalog(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
@@ -91,12 +111,12 @@ def _on_the_catalog(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluatio
 
 
 def test_a_bad_catalog_fails_its_check_and_blocks_what_comes_after(world: World, instance: dg.DagsterInstance) -> None:
-    world.offer_rows({"usd_per_gpu_hour": Decimal(4000)})
+    world.offer_rows({"country": "Germany"})
     result = world.materialize(instance, ASSETS, raise_on_error=False)
     verdict = _on_the_catalog(result)
     assert not verdict.passed
     assert verdict.blocking
-    assert "usd_per_gpu_hour: 1 rows fail expect_column_values_to_be_between (4000.0)" in (verdict.description or "")
+    assert "country: 1 rows fail expect_column_values_to_match_regex (Germany)" in (verdict.description or "")
     assert [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()].count(
         "price_comparison"
     ) == 0
@@ -111,7 +131,7 @@ def test_a_good_catalog_lets_the_rest_go_on_and_names_the_bytes_it_judged(
     verdict = _on_the_catalog(result)
     assert verdict.passed
     assert verdict.metadata[SHA256].value == newest(instance, "provider_catalog").sha256
-    assert newest(instance, "price_comparison").rows == 3, "an H100 against three clouds"
+    assert newest(instance, "price_comparison").rows == 24, "an H100, four counts, anyone and compliant, three clouds"
 
 
 def test_loading_the_definitions_does_not_import_great_expectations() -> None:

@@ -42,15 +42,23 @@ def test_compliance_fails_closed(changes: dict[str, Any], fault: str | None) -> 
 
 
 @pytest.mark.parametrize(("stated", "count"), [("75.00", 0), ("75.01", 1), (None, 1)])
-def test_a_saving_that_its_prices_do_not_give_is_found(stated: str | None, count: int) -> None:
+@pytest.mark.parametrize("column", ["savings_pct", "order_savings_pct"])
+def test_a_saving_that_its_prices_do_not_give_is_found(column: str, stated: str | None, count: int) -> None:
     row = {
         "gpu_key": "H100-80GB",
+        "gpu_count": 2,
+        "choice": "cheapest",
         "cloud": "aws",
         "depin_usd_per_gpu_hour": Decimal("1.25"),
+        "depin_usd_per_hour": Decimal("2.50"),
         "cloud_usd_per_gpu_hour": Decimal(5),
-        "savings_pct": Decimal(stated) if stated else None,
+        "cloud_usd_per_hour": Decimal(10),
+        "savings_pct": Decimal("75.00"),
+        "order_savings_pct": Decimal("75.00"),
     }
-    assert len(savings_faults(PRICE_COMPARISON.frame([row]))) == count
+    faults = savings_faults(PRICE_COMPARISON.frame([row | {column: Decimal(stated) if stated else None}]))
+    assert len(faults) == count
+    assert all(f"2 x H100-80GB (cheapest) against aws: {column} is stated as" in fault for fault in faults)
 
 
 LINE = {

@@ -199,7 +199,7 @@ def test_what_is_no_sensible_number_is_no_amount(submit, field: str, value: str)
         pytest.param("", "invalid file: 'nothing' is not allowed; an order is a mapping of fields", id="empty"),
         pytest.param("- DE\n", "invalid file: ['DE'] is not allowed; an order is a mapping", id="a list"),
         pytest.param("[" * 5000, "invalid file: '[[[", id="nested without end"),
-        pytest.param(b"name: caf\xe9\n", r"invalid byte 9: b'\xe9\n' is not allowed; write the order as", id="Latin-1"),
+        pytest.param(b"name: caf\xe9\n", r"invalid byte 9: b'\xe9\n' is not allowed; write the document", id="Latin-1"),
         pytest.param(GOOD.encode("utf-16"), "invalid byte 0: b'\\xff\\xfe", id="UTF-16"),
         pytest.param(bytes(range(256)), "invalid byte 128: b'\\x80", id="binary"),
         pytest.param(b"name: a\0b", "invalid character 7: ", id="a NUL"),

@@ -97,8 +97,17 @@ def test_other_ways_to_buy_the_machine_are_not_its_price(changes: dict[str, str]
     assert row.usd_per_hour == Decimal("55.04")
 
 
-def test_attributes_that_older_files_leave_out_do_not_matter() -> None:
-    assert len(listing(price_list(({"marketoption": "", "locationType": ""}, "55.04"))).rows) == 1
+def test_a_machine_that_does_not_say_how_it_is_sold_is_set_aside() -> None:
+    found = listing(price_list(({"preInstalledSw": "", "marketoption": ""}, "66.05"), ({"gpu": "8"}, "55.04")))
+    assert [row.usd_per_hour for row in found.rows] == [Decimal("55.04")]
+    assert "does not say its preInstalledSw, marketoption" in dict(found.quarantined)["aws p5.48xlarge us-east-1"]
+
+
+def test_an_attribute_that_is_no_text_costs_its_row_and_not_the_file() -> None:
+    spoiled = price_list(({"gpu": "8"}, "55.04"), ({"tenancy": "Odd"}, "1")).replace(b'"Odd"', b'{"value": "Shared"}')
+    found = listing(spoiled)
+    assert [row.usd_per_hour for row in found.rows] == [Decimal("55.04")]
+    assert any("unexpected shape: attributes.tenancy" in reason for _, reason in found.quarantined)
 
 
 def test_machines_without_gpus_are_no_news() -> None:
@@ -196,7 +205,7 @@ def broken(change: Callable[[bytes], bytes]) -> bytes:
     ids=["truncated", "no products", "no on-demand terms", "no attributes", "an array", "no JSON"],
 )
 def test_a_file_that_is_no_price_list_gives_no_prices(body: bytes) -> None:
-    with pytest.raises(Unavailable, match="no machine with a GPU in 0 price files of AWS"):
+    with pytest.raises(Unavailable, match=r"no machine with a GPU in \d price files of AWS"):
         listing(body)
 
 
@@ -211,3 +220,17 @@ def test_a_file_larger_than_any_real_one_is_not_read_on(monkeypatch: pytest.Monk
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     with pytest.raises(Unavailable, match="larger than 100 bytes"):
         listing(price_list(({}, "55.04")))
+
+
+def test_an_odd_region_of_the_index_costs_that_region_only() -> None:
+    regions = INDEX["regions"] | {"us-west-2": {"currentVersionUrl": None}}
+    found = listing(price_list(({}, "55.04")), {"regions": regions}, regions=[REGION, "us-west-2"])
+    assert [row.region for row in found.rows] == [REGION]
+    assert "unexpected shape: currentVersionUrl" in dict(found.quarantined)["aws us-west-2"]
+
+
+@pytest.mark.parametrize("usd", ["55040000.00", "0.00005504"])
+def test_a_price_that_no_gpu_comes_near_is_set_aside_even_alone_in_its_region(usd: str) -> None:
+    found = listing(price_list(({}, usd)))
+    assert found.rows == ()
+    assert "can be believed" in dict(found.quarantined)[f"aws p5.48xlarge {REGION}"]

@@ -182,3 +182,11 @@ def test_half_a_list_is_none() -> None:
     source = AzurePrices("http://azure.test", SourceMode.LIVE, FrozenClock(), transport=httpx.MockTransport(answer))
     with pytest.raises(Refused):
         source.prices()
+
+
+@pytest.mark.parametrize("name", ["productName", "skuName", "meterName", "armRegionName"])
+@pytest.mark.parametrize("lost", ["N/A", ""])
+def test_a_row_that_has_lost_its_names_is_not_taken_for_a_plain_machine(name: str, lost: str) -> None:
+    found = listing(page({name: lost, "retailPrice": 9.8}, T4))
+    assert [row.instance for row in found.rows] == ["Standard_NC4as_T4_v3"]
+    assert f"unexpected shape: {name}" in found.quarantined[0][1]

@@ -1,4 +1,4 @@
-"""Large JSON documents read as they come, and the call of the HTTP client that feeds them."""
+"""Large JSON documents read as they come."""
 
 import json
 import tracemalloc
@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from necto_pipelines.failures import Refused, Unavailable
-from necto_pipelines.fetching import Fetcher
 from necto_pipelines.market.clouds.json_stream import JsonStream
-from necto_pipelines.model.clock import FrozenClock
 
 MEGABYTE = 1024 * 1024
 
@@ -105,38 +101,3 @@ def test_a_document_of_many_members_is_never_held_whole() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < MEGABYTE < count * len(member)
-
-
-def fetcher(answer: httpx.Response) -> Fetcher:
-    return Fetcher("http://list.test", clock=FrozenClock(), transport=httpx.MockTransport(lambda _: answer), attempts=1)
-
-
-def first(pieces: Iterator[bytes]) -> bytes:
-    return next(pieces)
-
-
-def test_an_answer_read_as_it_comes_may_be_left_before_its_end() -> None:
-    def endless() -> Iterator[bytes]:
-        while True:
-            yield b"more"
-
-    assert fetcher(httpx.Response(200, content=endless())).read_through("/list", first, max_bytes=100) == b"more"
-
-
-def test_an_answer_larger_than_allowed_is_not_read_on() -> None:
-    with pytest.raises(Unavailable, match="larger than 10 bytes"):
-        fetcher(httpx.Response(200, content=b"x" * 11)).read_through("/list", b"".join, max_bytes=10)
-
-
-def test_an_answer_of_the_wrong_form_is_no_answer() -> None:
-    def refuse(_: Iterator[bytes]) -> None:
-        raise ValueError("no products")
-
-    with pytest.raises(Unavailable, match="no products"):
-        fetcher(httpx.Response(200, content=b"{}")).read_through("/list", refuse, max_bytes=10)
-
-
-@pytest.mark.parametrize(("status", "failure"), [(404, Refused), (503, Unavailable)])
-def test_a_refusal_is_not_handed_to_the_reader(status: int, failure: type[Exception]) -> None:
-    with pytest.raises(failure, match=f"HTTP {status}: gone"):
-        fetcher(httpx.Response(status, content=b"gone")).read_through("/list", pytest.fail, max_bytes=10)

@@ -35,6 +35,12 @@ def read(*rows: str, cloud: str = "aws", header: str = HEADER) -> Listing[PriceC
     return read_catalog(raw_answer("vms.csv", body, CLOCK), cloud=cloud, as_of="2026-05-20", source="a published list")
 
 
+def source_of(folder: Path, cloud: str, *rows: str) -> SkyPilotCatalog:
+    path = folder / "vms.csv"
+    path.write_text("\n".join([HEADER, *rows]))
+    return SkyPilotCatalog(path, cloud=cloud, as_of="2026-05-20", source="a published list", clock=CLOCK)
+
+
 def test_a_plain_row_is_a_claim() -> None:
     (claim,) = read("g6.xlarge,L4,1.0,4,16,L4,0.8048,0.35,us-east-1,use1-az1").rows
     assert (claim.instance, claim.gpu.key, claim.gpu_count) == ("g6.xlarge", "L4-24GB", 1)
@@ -68,7 +74,8 @@ def test_a_share_of_a_gpu_is_set_aside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "count", "reason"), [("Inferentia", "1", "unknown GPU 'Inferentia'"), ("L4", "", "not a number")]
+    ("name", "count", "reason"),
+    [("Inferentia", "1", "unknown GPU 'Inferentia'"), ("L4", "", "not a number"), ("L4", "0", "no GPU, or a share")],
 )
 def test_what_is_no_gpu_of_ours_is_set_aside(name: str, count: str, reason: str) -> None:
     listing = read(f"inf1.xlarge,{name},{count},4,8,,0.228,,us-east-1,use1-az1")
@@ -91,6 +98,13 @@ def test_memory_is_read_as_each_file_means_it(cloud: str, name: str, count: int,
     info = f"\"{{'Gpus': [{{'MemoryInfo': {{'SizeInMiB': {size}}}}}]}}\""
     (claim,) = read(f"machine,{name},{count},96,900,{info},10,,somewhere,", cloud=cloud).rows
     assert claim.gpu.key == key
+
+
+def test_a_machine_that_we_know_better_has_the_memory_we_know() -> None:
+    info = "\"{'Gpus': [{'MemoryInfo': {'SizeInMiB': 81920}}]}\""
+    row = f"Standard_NC40ads_H100_v5,H100,1,40,320,{info},6.98,,eastus,"
+    assert [claim.gpu.key for claim in read(row, cloud="azure").rows] == ["H100-94GB"]
+    assert [claim.gpu.key for claim in read(row, cloud="lambda").rows] == ["H100-80GB"]
 
 
 def test_a_gpu_of_gcp_is_priced_with_its_machine_of_the_same_zone() -> None:
@@ -116,6 +130,64 @@ def test_machines_without_gpus_show_how_dear_a_region_is() -> None:
     assert [claim.region_level for claim in read(*gpus).rows] == [None, None, None]
 
 
+@pytest.mark.parametrize("spot", ["", "0.00"])
+def test_no_spot_price_is_none_and_not_a_free_machine(tmp_path: Path, spot: str) -> None:
+    row = f'1x-RTX_5090-32-65536,RTX5090,1,32,64,,0.44,{spot},"Denmark, DK, EU",'
+    assert [price.usd_per_hour for price in source_of(tmp_path, "vast", row).prices().rows] == [Decimal("0.44")]
+
+
+@pytest.mark.parametrize(
+    ("region", "read_as"), [("Texas, US, NA", "Texas, US, NA"), (", US, NA", "US, NA"), (", CA, NA", "CA, NA")]
+)
+def test_a_quoted_place_is_one_region_also_when_it_begins_empty(region: str, read_as: str) -> None:
+    (claim,) = read(f'1x-RTX_4090,RTX4090,1,32,64,,0.31,0.00,"{region}",', cloud="vast").rows
+    assert claim.region == read_as
+
+
+def test_a_spot_price_that_repeats_the_on_demand_price_is_no_fault(tmp_path: Path) -> None:
+    row = "Standard_ND96isr_H200_v5,H200,8,96,1850,,84.8,84.8,eastus2,"
+    assert len(source_of(tmp_path, "azure", row).prices().rows) == 1
+
+
+def test_zones_may_be_ids_and_local_zones_beside_their_region(tmp_path: Path) -> None:
+    zones = ("use1-az1", "use1-az2", "use1-atl2-az1")
+    rows = [f"p5.4xlarge,H100,1,16,256,H100,6.88,2.5,us-east-1,{zone}" for zone in zones]
+    (price,) = source_of(tmp_path, "aws", *rows).prices().rows
+    assert (price.region, price.usd_per_hour) == ("us-east-1", Decimal("6.88"))
+
+
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        (("RTX6000-Ada", "RTX6000Ada"), "RTX6000ADA-48GB"),
+        (("RTXPRO6000", "RTXPro6000"), "RTXPRO6000-96GB"),
+        (("H100", "H100-SXM"), "H100-80GB"),
+    ],
+)
+def test_one_card_under_several_names_is_one_gpu(names: tuple[str, ...], key: str) -> None:
+    rows = [f"machine-{name},{name},1,32,64,,2.5,,somewhere," for name in names]
+    assert [claim.gpu.key for claim in read(*rows, cloud="shadeform").rows] == [key] * len(names)
+
+
+def test_gpus_at_half_their_price_are_refused_and_their_good_neighbours_kept(tmp_path: Path) -> None:
+    """As upstream lists GCP's H100 in six regions (skypilot-catalog v8 @006059e0)."""
+    rows = []
+    for region, gpu_usd in (("us-central1", "4.20076"), ("us-east4", "9.79655"), ("europe-west4", "9.79655")):
+        rows.append(f"a3-highgpu-1g,,,26,234,,1.18251,0.47,{region},{region}-a")
+        rows.append(f",H100,1,,,,{gpu_usd},2.98,{region},{region}-a")
+    listing = source_of(tmp_path, "gcp", *rows).prices()
+    assert {row.region for row in listing.rows} == {"us-east4", "europe-west4"}
+    ((what, why),) = listing.quarantined
+    assert what == "skypilot:gcp a3-highgpu-1g us-central1-a"
+    assert "under our reference" in why
+
+
+def test_sellers_of_a_marketplace_owe_each_other_no_consistency(tmp_path: Path) -> None:
+    rows = [f"1x-{n},RTX4090,1,32,64,,{usd},,{region}," for n, (usd, region) in enumerate(zip(
+        ("0.2", "0.6", "0.7", "0.8"), ("DE", "FR", "NL", "US"), strict=True))]  # fmt: skip
+    assert len(source_of(tmp_path, "vast", *rows).prices().rows) == 4
+
+
 def test_a_file_of_another_format_is_refused() -> None:
     with pytest.raises(Unavailable, match="a SkyPilot catalogue has the columns"):
         read("1,2", header="instance,price")
@@ -128,7 +200,10 @@ def test_a_catalogue_as_a_source_passes_the_gate(tmp_path: Path) -> None:
     listing = SkyPilotCatalog(path, cloud="aws", as_of="2026-05-20", source="a list", clock=CLOCK).prices()
     assert {row.region for row in listing.rows} == {"us-east-1", "eu-west-1", "ap-south-1"}
     ((what, why),) = listing.quarantined
-    assert what == "aws g6.xlarge usw2-az1"
+    assert {(row.cloud, row.as_of, row.mode) for row in listing.rows} == {
+        ("skypilot:aws", "2026-05-20", SourceMode.SNAPSHOT)
+    }
+    assert what == "skypilot:aws g6.xlarge usw2-az1"
     assert "spot price" in why
     assert "median" in why
     assert listing.raw[0].sha256 == listing.rows[0].raw_sha256

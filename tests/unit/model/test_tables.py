@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +15,12 @@ from necto_pipelines.model import tables
 from necto_pipelines.model.gpu import Gpu
 from necto_pipelines.model.offer import CloudPrice, ProviderEvidence, SourceMode, TokenPrice
 from necto_pipelines.model.tables import CLOUD_PRICES, EVIDENCE, TOKEN_PRICES, Table, records
+
+
+class Place(NamedTuple):
+    country: str
+    city: str
+
 
 ALL = [value for value in vars(tables).values() if isinstance(value, Table)]
 AT = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -133,3 +140,23 @@ def test_a_float_in_a_money_column_is_an_error() -> None:
     frame = TOKEN_PRICES.frame([token_price()]).assign(usd=[0.543761])
     with pytest.raises((pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)):
         TOKEN_PRICES.arrow(frame)
+
+
+def test_rows_of_nouns_and_plain_rows_stand_in_one_table() -> None:
+    plain = {"cloud": "gcp", "gpu_key": "T4-16GB", "usd_per_hour": Decimal("0.35"), "region": Place("a", "b")}
+    model = CloudPrice(
+        cloud="aws",
+        instance="g4dn.xlarge",
+        gpu=Gpu(family="T4", vram_gib=16),
+        gpu_count=1,
+        region="us-east-1",
+        usd_per_hour=Decimal("0.526"),
+        usd_per_gpu_hour=Decimal("0.526"),
+        as_of="2026-07-20",
+        source="test",
+        mode=SourceMode.SNAPSHOT,
+        raw_sha256="00",
+    )
+    first, second = records(CLOUD_PRICES.frame([plain, model]))
+    assert (first["gpu_key"], first["vram_gib"], first["instance"], first["region"]) == ("T4-16GB", None, None, "a,b")
+    assert (second["gpu_key"], second["vram_gib"], second["cloud"]) == ("T4-16GB", 16, "aws")

@@ -199,3 +199,17 @@ def test_what_a_provider_does_not_say_is_unknown_not_good() -> None:
     assert (row.audited_by, row.audited_attributes) == ((), ())
     [bare] = evidence_of(answered([{"owner": "akash1d"}])).rows
     assert (bare.is_online, bare.is_valid_version, bare.uptime_7d) == (None, None, None)
+
+
+def test_a_provider_that_promised_more_than_it_has_has_nothing_left() -> None:
+    row = provider()
+    row["stats"] |= {name: {"active": 9, "available": -5000, "pending": 0} for name in ("cpu", "memory")}
+    [offer] = listed(row).rows
+    assert (offer.cpu_cores, offer.memory_gib) == (0, 0)
+
+
+@pytest.mark.parametrize("owner", ["N/A", "", 17, None])
+def test_a_placeholder_is_no_provider(owner: object) -> None:
+    found = evidence_of(answered([provider(), provider(owner=owner)]))
+    assert [row.provider for row in found.rows] == ["akash1p"]
+    assert "unexpected shape: owner" in found.quarantined[0][1]

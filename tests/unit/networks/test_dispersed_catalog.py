@@ -239,3 +239,11 @@ def test_the_cheapest_machine_that_fits_exactly_is_asked_for() -> None:
 def test_a_machine_that_does_not_fit_is_not_asked_for(changes: dict[str, Any]) -> None:
     assert cheapest(shapes(offer()), placement(**changes)) is None
     assert cheapest(shapes(offer()), placement(max_usd_per_hour=Decimal("0.35"))) is not None
+
+
+@pytest.mark.parametrize("changes", [{"region_code": "N/A"}, {"region_code": "unknown"}, {"offer_id": "N/A"}])
+def test_a_placeholder_is_no_place_and_no_offer(changes: dict[str, str]) -> None:
+    found = offers_of([answer(page(offer("of_good"), offer("of_x") | changes))], REGISTRY, mode=SourceMode.LIVE)
+    assert [row.offer_id for row in found.rows] == ["render/of_good"]
+    assert f"unexpected shape: {next(iter(changes))}" in found.quarantined[0][1]
+    assert len(evidence_of([answer(page(offer("of_good"), offer("of_x") | changes))]).rows) == 1

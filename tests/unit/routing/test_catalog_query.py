@@ -1,3 +1,5 @@
+import math
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -8,8 +10,9 @@ from support.tables_of import NOW, evidence_row, offer_row
 
 from necto_pipelines.compliance.screening import score_providers
 from necto_pipelines.model.decision import Refusal
+from necto_pipelines.model.gpu import FP16_TFLOPS
 from necto_pipelines.model.order import Policy
-from necto_pipelines.model.tables import EVIDENCE, OFFERS
+from necto_pipelines.model.tables import EVIDENCE, OFFERS, records
 from necto_pipelines.routing.catalog import Catalog, Query
 
 
@@ -110,3 +113,98 @@ def test_found_and_explained_together_are_the_whole_catalog_and_found_is_sorted(
     assert sorted(found) == expected
     assert [rows[n][0] for n in found] == sorted(rows[n][0] for n in found)
     assert sorted(found + [row for row, _ in catalog.explain(query)]) == list(range(len(rows)))
+
+
+@pytest.mark.parametrize("usd", ["0.29", "2.2282", "17.635", "740.95", "0.000000000001"])
+def test_an_offer_at_just_the_highest_price_fits(usd: str) -> None:
+    catalog = catalog_of(offer_row(usd_per_gpu_hour=Decimal(usd)))
+    assert list(catalog.select(Query(max_usd_per_gpu_hour=float(usd)))) == [0]
+    assert list(catalog.select(Query(max_usd_per_gpu_hour=math.nextafter(float(usd), 0)))) == []
+
+
+MACHINES = st.builds(
+    lambda number, usd, gpu, vram, country, gpus, seen, interruptible: offer_row(
+        number,
+        offer_id=number,
+        usd_per_gpu_hour=usd,
+        gpu_key=f"{gpu}-{vram}GB" if gpu else None,
+        gpu_family=gpu,
+        vram_gib=vram,
+        country=country,
+        units_available=gpus,
+        observed_at=NOW - timedelta(minutes=seen),
+        interruptible=interruptible,
+    ),
+    st.sampled_from([f"p{n}" for n in range(6)]),
+    st.sampled_from([None, Decimal("0.5"), Decimal(1), Decimal("2.2282")]),
+    st.sampled_from([None, "H100", "A100", "T4"]),
+    st.sampled_from([16, 40, 80]),
+    st.sampled_from([None, "DE", "US"]),
+    st.integers(0, 8),
+    st.integers(0, 3),
+    st.sampled_from([True, False, None]),
+)
+QUERIES = st.builds(
+    Query,
+    gpu=st.sampled_from([None, "H100", "A100-80GB", "B200"]),
+    gpus=st.sampled_from([0, 1, 4]),
+    min_vram_gib=st.sampled_from([0, 40]),
+    min_fp16_tflops=st.sampled_from([0, 300]),
+    countries=st.sampled_from([frozenset(), frozenset({"DE"}), frozenset({"DE", "US"})]),
+    interruptible=st.booleans(),
+    compliant=st.booleans(),
+    min_score=st.sampled_from([0, 90]),
+    max_usd_per_gpu_hour=st.sampled_from([None, 0.5, 2.2282]),
+    sort=st.sampled_from(["price", "score", "vram", "age"]),
+    limit=st.sampled_from([None, 1, 5]),
+)
+JUDGED = tuple(evidence_row(f"p{n}", is_online=n % 2 == 0, uptime_7d=1 - n / 5) for n in range(5))
+"""p5 nobody judged"""
+
+
+def reasons_of(row: dict[str, Any], verdict: dict[str, Any], query: Query) -> tuple[Refusal, ...]:
+    """Why one offer does not fit, wish by wish."""
+    usd, cap = row["usd_per_gpu_hour"], query.max_usd_per_gpu_hour
+    found = {
+        Refusal.GPU: query.gpu is not None and query.gpu not in (row["gpu_key"], row["gpu_family"]),
+        Refusal.COUNTRY: bool(query.countries) and row["country"] not in query.countries,
+        Refusal.VRAM: row["vram_gib"] < query.min_vram_gib,
+        Refusal.COMPUTE: FP16_TFLOPS.get(row["gpu_family"], 0) < query.min_fp16_tflops,
+        Refusal.CAPACITY: row["units_available"] < query.gpus,
+        Refusal.SCORE: verdict.get("score", -1) < query.min_score,
+        Refusal.PRICE_CAP: cap is not None and (usd is None or usd > Decimal(str(cap))),
+        Refusal.INTERRUPTIBLE: not query.interruptible and row["interruptible"] is not False,
+    }
+    if query.min_score == 0:
+        found[Refusal.SCORE] = False
+    reasons = [reason for reason, holds in found.items() if holds]
+    if query.compliant and not verdict.get("compliant", False):
+        reasons += [Refusal(word) for word in verdict.get("refusals", Refusal.NO_EVIDENCE).split(",")]
+    return tuple(dict.fromkeys(reasons))
+
+
+@given(st.lists(MACHINES, max_size=40), QUERIES)
+def test_the_index_answers_as_one_who_looks_at_every_row(rows: list[dict[str, Any]], query: Query) -> None:
+    catalog = catalog_of(*rows, judged=JUDGED)
+    verdicts = {row["provider"]: row for row in records(score_providers(EVIDENCE.frame(JUDGED), Policy(), now=NOW))}
+    reasons = [reasons_of(row, verdicts.get(row["provider"], {}), query) for row in rows]
+
+    def place(number: int) -> tuple[Any, ...]:
+        row, usd = rows[number], rows[number]["usd_per_gpu_hour"]
+        return (usd is None, usd or 0, row["offer_id"], number)
+
+    def key(number: int) -> tuple[Any, ...]:
+        row = rows[number]
+        score = verdicts.get(row["provider"], {}).get("score")
+        first = {
+            "price": 0,
+            "score": 1 if score is None else -score,
+            "vram": -row["vram_gib"],
+            "age": -row["observed_at"].timestamp(),
+        }
+        return (first[query.sort], *place(number))
+
+    fitting = sorted((number for number, why in enumerate(reasons) if not why), key=key)
+    assert list(catalog.select(query)) == fitting[: query.limit]
+    excluded = sorted((number for number, why in enumerate(reasons) if why), key=place)
+    assert catalog.explain(query) == [(number, reasons[number]) for number in excluded]

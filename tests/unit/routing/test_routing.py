@@ -1,6 +1,8 @@
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from necto_pipelines.model.decision import Candidate, Refusal
 from necto_pipelines.model.order import Order, OrderRequest, Policy
 from necto_pipelines.model.state import OrderState
 from necto_pipelines.model.tables import EVIDENCE, OFFERS
-from necto_pipelines.routing.allocation import allocate
+from necto_pipelines.routing.allocation import Rules, assign
 from necto_pipelines.routing.matching import Terms, match
 
 TERMS = Terms(NOW, Policy(), max_offer_age=timedelta(hours=1), conversion_cost=Decimal("0.007"))
@@ -61,6 +63,11 @@ def candidates_for(
         ({"max_usd_per_gpu_hour": "2.49"}, {}, Refusal.PRICE_CAP),
         ({"budget_usd": "10"}, {}, Refusal.BUDGET),
         ({}, {"observed_at": NOW - timedelta(hours=2)}, Refusal.STALE),
+        ({}, {"price_basis": "private_quote", "observed_at": NOW - timedelta(hours=2)}, Refusal.STALE),
+        ({}, {"price_basis": "private_quote", "valid_until": NOW}, Refusal.STALE),
+        ({}, {"observed_at": NOW - timedelta(hours=2), "valid_until": NOW + timedelta(hours=1)}, Refusal.STALE),
+        ({}, {"gpus_per_unit": 8}, Refusal.UNIT),
+        ({}, {"min_hours": Decimal("4.5")}, Refusal.MIN_HOURS),
     ],
 )
 def test_every_misfit_is_refused_by_its_own_reason(
@@ -70,6 +77,14 @@ def test_every_misfit_is_refused_by_its_own_reason(
     assert candidate.refusals == (refusal,)
     assert candidate.rank is None
     assert candidate.details
+
+
+def test_a_private_quote_is_good_until_it_ends_whatever_its_age_and_a_whole_unit_where_it_fits() -> None:
+    quote = {"price_basis": "private_quote", "valid_until": NOW + timedelta(seconds=1), "min_hours": Decimal(4)}
+    (candidate,) = candidates_for(
+        an_order(), [offer_row(observed_at=NOW - timedelta(days=90), gpus_per_unit=1, **quote)]
+    )
+    assert candidate.refusals == ()
 
 
 def test_a_family_takes_every_memory_size_and_a_key_only_its_own() -> None:
@@ -88,7 +103,7 @@ def test_a_provider_without_evidence_is_never_chosen_even_when_it_is_the_cheapes
     order = an_order()
     for evidence in ([evidence_row("dear")], [evidence_row("dear"), evidence_row("cheap", audited_by="")]):
         found = candidates_for(order, offers, evidence)
-        (allocation,) = allocate([order], {order.id: found}, {row["offer_id"]: 8 for row in offers})
+        (allocation,) = assign([order], {order.id: found}, {row["offer_id"]: 8 for row in offers}).allocations
         assert allocation.chosen is not None
         assert allocation.chosen.provider == "dear"
         refused = next(c for c in allocation.candidates if c.provider == "cheap")
@@ -111,7 +126,7 @@ def test_the_cheapest_compliant_offer_wins_whatever_the_order_of_the_table(
     first, second = (candidates_for(order, rows) for rows in (offers, shuffled))
     assert first == second
     free = {row["offer_id"]: 8 for row in offers}
-    (allocation,) = allocate([order], {order.id: first}, free)
+    (allocation,) = assign([order], {order.id: first}, free).allocations
     assert allocation.chosen is not None
     assert allocation.chosen.usd_per_gpu_hour == min(prices)
     others = [c for c in allocation.candidates if c != allocation.chosen]
@@ -126,7 +141,7 @@ def test_orders_routed_together_never_share_the_same_gpus(counts: list[int]) -> 
     ]
     offers = [offer_row("one"), offer_row("two", usd_per_gpu_hour=Decimal(3))]
     found = {order.id: candidates_for(order, offers) for order in orders}
-    allocations = allocate(orders, found, {row["offer_id"]: 8 for row in offers})
+    allocations = assign(orders, found, {row["offer_id"]: 8 for row in offers}).allocations
     used: dict[str, int] = {}
     for allocation in allocations:
         order = next(o for o in orders if o.id == allocation.order_id)
@@ -146,6 +161,103 @@ def test_the_order_with_the_nearest_deadline_is_served_first() -> None:
     )
     offers = [offer_row()]
     found = {order.id: candidates_for(order, offers) for order in (late, soon)}
-    served = {a.order_id: a.chosen for a in allocate([late, soon], found, {offers[0]["offer_id"]: 8})}
+    served = {a.order_id: a.chosen for a in assign([late, soon], found, {offers[0]["offer_id"]: 8}).allocations}
     assert served["ord_b"] is not None
     assert served["ord_a"] is None
+
+
+def orders_for(counts: list[int], **request: object) -> list[Order]:
+    return [
+        an_order(f"ord_{n}", budget_usd=10_000, requirement={"gpu": {"model": "H100", "count": count}}, **request)
+        for n, count in enumerate(counts)
+    ]
+
+
+def chosen_by(orders: list[Order], offers: list[dict[str, Any]], rules: Rules | None = None) -> dict[str, str | None]:
+    """Order -> provider, or None; 8 GPUs stand at every offer."""
+    found = {order.id: candidates_for(order, offers) for order in orders}
+    assigned = assign(orders, found, {row["offer_id"]: 8 for row in offers}, rules)
+    return {a.order_id: a.chosen.provider if a.chosen else None for a in assigned.allocations}
+
+
+def test_an_order_makes_room_for_another_where_that_costs_less_in_all() -> None:
+    """The first would take the cheap GPUs and push the second to dear ones; together the other way round is cheaper."""
+    offers = [offer_row("cheap"), offer_row("dear", usd_per_gpu_hour=Decimal(3))]
+    assert chosen_by(orders_for([1, 8]), offers) == {"ord_0": "dear", "ord_1": "cheap"}
+
+
+def test_more_orders_are_served_before_fewer_are_served_cheaper() -> None:
+    offers = [offer_row("one")]
+    served = chosen_by(orders_for([8, 4, 4]), offers)
+    assert served == {"ord_0": None, "ord_1": "one", "ord_2": "one"}
+
+
+def test_a_cost_centre_is_not_spent_twice_within_a_plan() -> None:
+    offers = [offer_row("one")]
+    (price,) = {c.expected_usd for c in candidates_for(orders_for([1])[0], offers)}
+    rules = Rules(budgets={"research": price * 2})
+    served = chosen_by(orders_for([1, 1, 1]), offers, rules)
+    assert list(served.values()) == ["one", "one", None]
+
+
+def test_a_provider_gets_no_more_than_it_may_have_with_what_stands_there() -> None:
+    offers = [offer_row("cheap"), offer_row("dear", usd_per_gpu_hour=Decimal(3))]
+    (price,) = {c.expected_usd for c in candidates_for(orders_for([1])[0], offers[:1])}
+    rules = Rules(max_usd_per_provider=price * 4, committed={("akash", "cheap"): price * 3})
+    assert list(chosen_by(orders_for([1, 1]), offers, rules).values()) == ["cheap", "dear"]
+    everywhere = Rules(max_usd_per_network=price * 4, committed={("akash", "cheap"): price * 4})
+    assert list(chosen_by(orders_for([1, 1]), offers, everywhere).values()) == [None, None]
+
+
+def test_replicas_stand_apart_from_each_other_and_from_those_that_run() -> None:
+    offers = [offer_row("a"), offer_row("b", usd_per_gpu_hour=Decimal(3)), offer_row("c", usd_per_gpu_hour=Decimal(4))]
+    assert sorted(chosen_by(orders_for([1, 1], apart="web"), offers).values()) == ["a", "b"]
+    rules = Rules(standing={"web": {("akash", "a")}})
+    assert sorted(chosen_by(orders_for([1, 1], apart="web"), offers, rules).values()) == ["b", "c"]
+
+
+def test_a_group_is_served_whole_or_not_at_all_and_says_why() -> None:
+    offers = [offer_row("one")]
+    assert set(chosen_by(orders_for([6, 6], group="ring"), offers).values()) == {None}
+    orders = orders_for([6, 6], group="ring")
+    found = {order.id: candidates_for(order, offers) for order in orders}
+    reasons = {c.refusals for a in assign(orders, found, {offers[0]["offer_id"]: 8}).allocations for c in a.candidates}
+    assert reasons <= {(Refusal.GROUP,), (Refusal.CAPACITY,)}
+    assert (Refusal.GROUP,) in reasons
+
+
+def test_a_cheaper_offer_that_others_take_is_named_with_the_reason() -> None:
+    offers = [offer_row("cheap"), offer_row("dear", usd_per_gpu_hour=Decimal(3))]
+    orders = orders_for([1, 8])
+    found = {order.id: candidates_for(order, offers) for order in orders}
+    first, _ = assign(orders, found, {row["offer_id"]: 8 for row in offers}).allocations
+    cheap = next(c for c in first.candidates if c.provider == "cheap")
+    assert (cheap.refusals, cheap.rank) == ((Refusal.CAPACITY,), None)
+
+
+@given(
+    counts=st.lists(st.integers(1, 8), min_size=1, max_size=4),
+    prices=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+)
+def test_a_small_plan_is_the_best_of_all_plans(counts: list[int], prices: list[int]) -> None:
+    """Most orders served, weighed by urgency, and then least cost: tried against every plan there is."""
+    orders = orders_for(counts)
+    offers = [offer_row(f"p{n}", usd_per_gpu_hour=Decimal(price)) for n, price in enumerate(prices)]
+    found = {order.id: candidates_for(order, offers) for order in orders}
+    costs = [{c.provider: c.weighed_usd for c in found[order.id]} for order in orders]
+    least = None
+    for plan in product([None, *(row["provider"] for row in offers)], repeat=len(orders)):
+        used = Counter[str]()
+        for count, place in zip(counts, plan, strict=True):
+            used[place or ""] += count if place else 0
+        if max(used.values()) > 8:
+            continue
+        cost = sum((each[place] for each, place in zip(costs, plan, strict=True) if place), Decimal(0))
+        key = (sum(place is None for place in plan), cost)
+        least = key if least is None or key < least else least
+    assigned = assign(orders, found, {row["offer_id"]: 8 for row in offers})
+    unserved = sum(a.chosen is None for a in assigned.allocations)
+    assert least is not None
+    if unserved == least[0] == 0:
+        assert abs(Decimal(assigned.cost_usd) - least[1]) < Decimal("0.0001")
+    assert assigned.bound_usd <= assigned.cost_usd

@@ -183,7 +183,7 @@ def test_a_bid_repeats_the_resources_and_names_the_gpu(sandbox: SandboxCaller) -
     assert unit["resources"]["gpu"]["units"]["val"] == "1"
     [gpu] = unit["resources"]["gpu"]["attributes"]
     assert gpu == {"key": "vendor/nvidia/model/h100/ram/80Gi/interface/sxm", "value": "true"}
-    assert [endpoint["kind"] for endpoint in unit["resources"]["endpoints"]] == ["SHARED_HTTP", "RANDOM_PORT"]
+    assert [endpoint["kind"] for endpoint in unit["resources"]["endpoints"]] == ["RANDOM_PORT", "SHARED_HTTP"]
 
 
 def test_blocks_come_newest_first_and_agree_with_single_reads(sandbox: SandboxCaller) -> None:

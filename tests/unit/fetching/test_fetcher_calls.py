@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from necto_pipelines import fetching
 from necto_pipelines.failures import Refused, Unavailable, Unknown
 from necto_pipelines.fetching import RETRYABLE_STATUS, Fetcher, raw_answer, read_json, wrong_shape
 from necto_pipelines.model.clock import FrozenClock
@@ -135,10 +134,13 @@ def test_a_change_that_may_be_repeated_is(fetch: Open) -> None:
     assert [request.method for request in source.asked] == ["DELETE", "DELETE"]
 
 
-def test_an_answer_that_never_ends_is_given_up(fetch: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "MAX_BODY_BYTES", 10)
-    with pytest.raises(Unavailable, match="larger than 10 bytes"):
-        fetch(Source(httpx.Response(200, content=b"x" * 11))).get("/x")
+def test_an_answer_larger_than_allowed_is_given_up() -> None:
+    transport = httpx.MockTransport(Source(httpx.Response(200, content=b"x" * 11)))
+    with (
+        Fetcher("http://far.test", clock=CLOCK, max_wait_s=0, max_body_bytes=10, transport=transport) as fetcher,
+        pytest.raises(Unavailable, match="larger than 10 bytes"),
+    ):
+        fetcher.get("/x")
 
 
 def test_a_message_shows_the_answer_but_not_the_query(fetch: Open) -> None:
