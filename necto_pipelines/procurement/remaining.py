@@ -20,13 +20,14 @@ _MICROSECONDS_PER_HOUR: Final = 3_600_000_000
 def rest_of(runtime: Runtime, order: Order) -> Order:
     """The order as it has to be bought now: with the hours that are not delivered and the dollars that are not used.
 
-    An order that never had a lease, and for which nothing was converted, comes back as it is. What a conversion took
-    is used even if no provider could be found then: the next one may need another, or none. The dollars may be less than nothing: then no offer fits.
+    An order that never had a lease, and for which no earlier attempt converted, comes back as it is. What a conversion
+    took is used even when no provider was found after it: the next offer may need another conversion, or none.
+    The dollars may be less than nothing: then no offer fits.
     Within one attempt the hours never change, and the dollars only when an older lease is closed at last.
     """
     books = runtime.books
     leases = books.leases(order_id=order.id, states=[LeaseState.CLOSING, LeaseState.CLOSED])
-    if not leases and not books.conversions(order.id):
+    if not leases and not any(each.attempt < order.attempt for each in books.conversions(order.id)):
         return order
     delivered = sum((failover.delivered_hours for failover in books.failovers(order.id)), start=Decimal(0))
     need = order.request.requirement

@@ -18,6 +18,7 @@ from necto_pipelines.routing.allocation import Allocation, Rules, assign
 
 _GAP_STEP: Final = Decimal("0.000001")
 _BOUND_STEP: Final = Decimal("0.000001")
+_ANOTHER_MACHINE: Final = frozenset({Refusal.GPU, Refusal.VRAM, Refusal.COMPUTE})
 _NOT_FOR_AN_ORDER_TO_RELAX: Final = frozenset(
     {
         *(Refusal.OFFLINE, Refusal.VERSION, Refusal.NO_EVIDENCE, Refusal.NOT_AUDITED, Refusal.EVIDENCE_EXPIRED),
@@ -105,7 +106,11 @@ def _why(candidates: Sequence[Candidate]) -> RefusedOrder:
     return RefusedOrder(count_reasons(candidates), relax)
 
 
-def _distance(candidate: Candidate) -> tuple[int, int, Decimal, str]:
-    """Fewest constraints first, of those that the order itself sets before any that the house or the provider does."""
+def _distance(candidate: Candidate) -> tuple[int, int, int, Decimal, str]:
+    """Fewest constraints first, of those that the order itself sets before any that the house or the provider does.
+
+    Another GPU is another job: that is given up last of what the order sets.
+    """
     others = sum(reason in _NOT_FOR_AN_ORDER_TO_RELAX for reason in candidate.refusals)
-    return others, len(candidate.refusals), candidate.weighed_usd, candidate.offer_id
+    machines = sum(reason in _ANOTHER_MACHINE for reason in candidate.refusals)
+    return others, machines, len(candidate.refusals), candidate.weighed_usd, candidate.offer_id
