@@ -42,8 +42,12 @@ class Four:
 
 @pytest.fixture(scope="module")
 def four() -> Iterator[Four]:
-    with PROCESSES.Manager() as manager, PROCESSES.Pool(4) as pool:
+    with PROCESSES.Manager() as manager:
+        pool = PROCESSES.Pool(4)
         yield Four(pool, manager.Barrier(4))
+        # Let them end: a pool that is terminated may wait for one of its processes for ever.
+        pool.close()
+        pool.join()
 
 
 def _started_together(work: Callable[..., Any], backend: Backend, gate: Any, number: int) -> Any:
