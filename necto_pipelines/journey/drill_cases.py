@@ -8,7 +8,6 @@ from typing import Any, Final
 PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "akash": ("/akash",),
     "render": ("/dispersed",),
-    "aethir": ("/aethir",),
     "clouds": ("/clouds",),
     "token prices": ("/coingecko", "/coinbase", "/pyth", "/akash-lcd/akash/oracle"),
     "everything": ("/",),
@@ -18,7 +17,7 @@ ALONE: Final[Mapping[str, str]] = {
     "status": "akash",
     "rate_limit": "render",
     "timeout": "akash",
-    "truncate": "aethir",
+    "truncate": "render",
     "wrong_json": "token prices",
     "wrong_shape": "akash",
     "drop_reply": "clouds",
