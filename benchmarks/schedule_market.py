@@ -1,7 +1,7 @@
 """A market in memory that the schedules buy at: two networks, a venue, an oracle, all simulated and without sockets.
 
 What it asks for stays within what the ceiling of an order provides for: fees, slippage and spread as far as
-`deciding.CONVERSION_COST` has room for them, settlements up to the deposit. What really left is added up in `taken`.
+`ceilings.CONVERSION_COST` has room for them, settlements up to the deposit. What really left is added up in `taken`.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from necto_pipelines.networks.port import LeaseStatus
 
 SHA = "00" * 32
 VENUE_FEE_BPS, MOST_SLIPPAGE_BPS, MOST_SPREAD_BPS = 10, 30, 25
-"""what `deciding.CONVERSION_COST` is made of"""
+"""what `ceilings.CONVERSION_COST` is made of"""
 
 
 @dataclass
@@ -114,6 +114,7 @@ class Place:
     market: Market
     name: str
     paid_in: str
+    binding_bids: bool = False
     bills: dict[str, Decimal] = field(default_factory=dict)
     """what a deployment costs when it is closed, in whole micro-dollars"""
     silent: set[str] = field(default_factory=set)

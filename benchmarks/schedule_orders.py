@@ -23,10 +23,11 @@ from necto_pipelines.model.money import cents_up, plain, to_micro
 from necto_pipelines.model.offer import PriceBasis
 from necto_pipelines.model.order import GpuNeed, Order, OrderRequest, Requirement
 from necto_pipelines.model.state import LeaseState, OrderState
-from necto_pipelines.procurement.deciding import choice_of, conversion_share
+from necto_pipelines.procurement.ceilings import ceiling_of, conversion_share
+from necto_pipelines.procurement.deciding import choice_of
 from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.failing_over import SHORTEST_REST
-from necto_pipelines.procurement.funding import ceiling_of, fund, hold
+from necto_pipelines.procurement.funding import fund, hold
 from necto_pipelines.procurement.remaining import rest_of
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.procurement.settling import settle
@@ -90,6 +91,13 @@ def _attempt(world: World, order: Order, to_close: list[Lease], random: Random) 
     if order.state is OrderState.REFUSED:
         yield f"holding is refused: {order.reason}"
         return True
+    if order.state is OrderState.WAITING:
+        yield f"waits for its budget: {order.reason}"
+        if random.random() < 0.2:
+            cancel(books, order.id, ACTOR)
+            yield "cancelled while it waited"
+            return True
+        return False
     standing = books.hold(order.id)
     yield f"holds {standing.usd if standing else 0} USD"
     yield from _funded(world, order)

@@ -77,6 +77,7 @@ def route(
         policy=house_policy,
         max_offer_age=timedelta(seconds=settings.catalog_max_age_s),
         account_networks=[name for name, network in networks.items() if network.paid_in != "ACT"],
+        bidding=[name for name, network in networks.items() if network.binding_bids],
         outcomes=outcomes,
     )
     answer = what_if(orders, catalog.frame, evidence.frame, budgets, house)

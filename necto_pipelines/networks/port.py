@@ -88,6 +88,8 @@ class Network(Protocol):
     mode: SourceMode
     paid_in: str
     """`ACT` when a deposit must be minted before placing; else an account there is charged, in `USD` or its `ATH`"""
+    binding_bids: bool
+    """providers answer a request with prices of their own; otherwise a list price is what is paid"""
 
     def offers(self) -> Listing[Offer]:
         """Everything purchasable now."""

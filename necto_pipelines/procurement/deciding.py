@@ -1,6 +1,6 @@
 """Screen and route: from pinned tables to a recorded decision for every order, with the reason of every refusal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from necto_pipelines.model.decision import Candidate, Decision, InputPin, Refusa
 from necto_pipelines.model.money import plain
 from necto_pipelines.model.order import Order, Policy, Strategy
 from necto_pipelines.model.state import LeaseState, OrderState
-from necto_pipelines.networks.port import Network
+from necto_pipelines.procurement.ceilings import CONVERSION_COST, conversion_share, draws_of, may_be_freed
 from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.outcomes import lease_outcomes
 from necto_pipelines.procurement.remaining import rest_of
@@ -29,9 +29,6 @@ from necto_pipelines.routing.joint import allocate_jointly
 from necto_pipelines.routing.matching import Terms, match
 from necto_pipelines.routing.strategies import fallback_of
 
-CONVERSION_COST: Final = Decimal("0.0070")
-"""what stablecoin -> AKT -> ACT is expected to take: 10 bps fee, up to 30 bps slippage, 25 bps burn-mint spread
-(AEP-76), 5 bps for the rounding of two swaps; what it really took is charged, not this"""
 LASTING: Final = frozenset(
     {
         Refusal.GPU,
@@ -52,6 +49,7 @@ PASSING: Final = frozenset(
         Refusal.STALE,
         Refusal.FAILURE_DOMAIN,
         Refusal.CONCENTRATION,
+        Refusal.COST_CENTRE,
         Refusal.APART,
         Refusal.GROUP,
     }
@@ -62,12 +60,12 @@ DEFAULT_PATIENCE: Final = timedelta(hours=24)
 LONGEST_PAUSE: Final = timedelta(hours=1)
 _MOST_DOUBLINGS: Final = 12
 """of a second this is more than the longest pause"""
-BIDDING: Final = frozenset({"akash"})
-"""networks whose providers answer a request with bids of their own; everywhere else a list price is what is paid"""
 NO_ACCEPTABLE_BID: Final = "no_acceptable_bid"
 """first word of the reason of an order that waits because nobody bid what could be taken"""
 EXHAUSTED: Final = "budget_exhausted"
 """first word of the reason of an order that ends because what is left of its budget does not pay for the rest"""
+OVER_BUDGET: Final = "over_budget"
+"""first word of the reason of an order that ends because its cost centre's budget does not do, whoever gives back"""
 
 
 @dataclass(frozen=True)
@@ -99,16 +97,17 @@ def route(
     when capacity or evidence may come back before its deadline.
     """
     by_id = {order.id: order for order in orders}
-    plan = allocate_jointly(orders, candidates, inputs.offers, _rules(runtime))
+    draws = {order.id: draws_of(runtime, order, candidates[order.id]) for order in orders}
+    plan = allocate_jointly(orders, candidates, inputs.offers, _rules(runtime, draws))
     clouds = same_gpu_prices(inputs.comparison)
     return [
-        _record(runtime, by_id[allocation.order_id], allocation, inputs, clouds, actor)
+        _record(runtime, by_id[allocation.order_id], allocation, inputs, clouds, draws[allocation.order_id], actor)
         for allocation in plan.placements
     ]
 
 
-def _rules(runtime: Runtime) -> Rules:
-    """The house's limits, and what stands against them now. Budgets are held, order by order, after routing."""
+def _rules(runtime: Runtime, draws: Mapping[str, Mapping[str, Decimal]]) -> Rules:
+    """The house's limits, what stands against them now, and what of each budget placing an order would hold."""
     settings = runtime.settings
     committed: dict[tuple[str, str], Decimal] = {}
     standing: dict[str, set[tuple[str, str]]] = {}
@@ -118,6 +117,8 @@ def _rules(runtime: Runtime) -> Rules:
         if order.request.apart:
             standing.setdefault(order.request.apart, set()).add(place)
     return Rules(
+        budgets={budget.cost_centre: budget.available_usd for budget in runtime.books.budgets()},
+        draws=draws,
         max_usd_per_provider=settings.max_usd_per_provider,
         max_usd_per_network=settings.max_usd_per_network,
         committed=committed,
@@ -131,11 +132,6 @@ def choice_of(runtime: Runtime, order: Order) -> tuple[Decision, Candidate]:
     if decision.chosen is None:
         raise PermanentFailure(f"order {order.id} is {order.state} but its decision {decision.id} chose no offer")
     return decision, decision.chosen
-
-
-def conversion_share(network: Network) -> Decimal:
-    """Share of a cost at this network that turning stablecoin into its unit takes; 0 where an account is charged."""
-    return CONVERSION_COST if network.paid_in == "ACT" else Decimal(0)
 
 
 def _candidates(
@@ -163,12 +159,15 @@ def _candidates(
     return match(rest, inputs.offers, score_providers(inputs.evidence, policy, now=now), terms)
 
 
-def fallback_for(policy: Policy, allocation: Allocation) -> Candidate | None:
-    """The offer that `bid_and_wait` falls back on; None under any other strategy, and where there is none."""
+def fallback_for(policy: Policy, allocation: Allocation, bidding: Collection[str]) -> Candidate | None:
+    """The offer that `bid_and_wait` falls back on; None under any other strategy, and where there is none.
+
+    `bidding` are the networks whose providers answer a request with bids of their own.
+    """
     if policy.effective_strategy is not Strategy.BID_AND_WAIT or allocation.chosen is None:
         return None
     ranked = [c for c in allocation.candidates if not c.refusals or c.refusals == (Refusal.DEARER,)]
-    return fallback_of(ranked, allocation.chosen, BIDDING)
+    return fallback_of(ranked, allocation.chosen, bidding)
 
 
 def _unanswered(runtime: Runtime, order: Order) -> set[tuple[str, str]]:
@@ -189,9 +188,11 @@ def _record(
     allocation: Allocation,
     inputs: FrozenInputs,
     clouds: Mapping[tuple[str, int], Mapping[str, Decimal]],
+    draws: Mapping[str, Decimal],
     actor: Actor,
 ) -> Decision:
     chosen = allocation.chosen
+    bidding = [network.name for network in runtime.networks.values() if network.binding_bids]
     policy = runtime.house_policy.tightened_by(order.request.policy)
     decision = Decision(
         id=new_id("dec", runtime.clock),
@@ -201,7 +202,7 @@ def _record(
         candidates=allocation.candidates,
         inputs=inputs.pins,
         strategy=policy.effective_strategy,
-        fallback=fallback_for(policy, allocation),
+        fallback=fallback_for(policy, allocation, bidding),
         expected_usd=chosen.expected_usd if chosen else Decimal(0),
         clouds_usd_per_gpu_hour=dict(
             clouds.get((chosen.gpu_key, count_class(order.request.requirement.gpu.count)), {}) if chosen else {}
@@ -216,7 +217,7 @@ def _record(
             give_back(change, order.id)
         elif chosen:
             change.move_order(order.id, OrderState.ROUTED)
-        elif gone := _budget_gone(runtime, order, allocation):
+        elif gone := _budget_gone(runtime, order, allocation) or _cost_centre_gone(runtime, order, allocation, draws):
             if runtime.books.leases(order_id=order.id, states=[LeaseState.CLOSING]):
                 reason = f"lease_not_closed: until its cost is known, its deposit is kept; {gone}"
                 change.move_order(order.id, OrderState.WAITING, reason=reason, next_attempt_at=retry_at(runtime, order))
@@ -280,3 +281,17 @@ def _budget_gone(runtime: Runtime, order: Order, allocation: Allocation) -> str:
     left, needed = max(rest.request.budget_usd, Decimal(0)), min(candidate.expected_usd for candidate in dear)
     hours = plain(round(rest.request.requirement.hours, 4))
     return f"{EXHAUSTED}: {left} USD is left of {order.request.budget_usd}, the remaining {hours} h cost {needed} USD"
+
+
+def _cost_centre_gone(runtime: Runtime, order: Order, allocation: Allocation, draws: Mapping[str, Decimal]) -> str:
+    """Why the cost centre's budget does not do even if all that is held in it came back; empty when it might."""
+    if not any(set(c.refusals) == {Refusal.COST_CENTRE} for c in allocation.candidates):
+        return ""
+    standing = runtime.books.hold(order.id)
+    least = min(draws.values()) + (standing.usd if standing and standing.state == "held" else Decimal(0))
+    budget = runtime.books.budget(order.request.cost_centre)
+    if may_be_freed(budget, least):
+        return ""
+    word = OVER_BUDGET if rest_of(runtime, order) is order else EXHAUSTED
+    left = budget.limit_usd - budget.spent_usd
+    return f"{word}: {least} USD have to be held, {left} of cost centre {budget.cost_centre} is not spent"

@@ -1,7 +1,6 @@
 """Hold the money, then turn stablecoin into what the network is paid with; each swap journalled before it is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
@@ -10,66 +9,29 @@ from necto_pipelines.failures import Refused, Stale, Unknown
 from necto_pipelines.market.oracles import fresh_price
 from necto_pipelines.market.rails import Swap
 from necto_pipelines.model.clock import parse_rfc3339, rfc3339
+from necto_pipelines.model.decision import Refusal
 from necto_pipelines.model.lease import Conversion, EffectState
-from necto_pipelines.model.money import CENT, cents_up, from_micro, to_micro
+from necto_pipelines.model.money import from_micro, to_micro
 from necto_pipelines.model.offer import TokenPrice
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState
-from necto_pipelines.procurement.deciding import EXHAUSTED, choice_of, conversion_share
+from necto_pipelines.procurement.ceilings import MINIMUM_MINT_UACT, ceiling_of, conversion_share, may_be_freed
+from necto_pipelines.procurement.deciding import EXHAUSTED, OVER_BUDGET, choice_of, retry_at
 from necto_pipelines.procurement.ending import give_back
 from necto_pipelines.procurement.remaining import locked_uact, rest_of, used_on
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.routing.matching import expected_usd
 
-PRICE_HEADROOM: Final = Decimal("1.25")
-"""a list price is the market's; a provider's binding bid for the whole machine may stand this far above it"""
-MINIMUM_MINT_UACT: Final = 10_000_000
-"""burn-mint takes no less (AEP-76; networks practice: a smaller mint is accepted and silently cancelled)"""
 SWAP_MARGIN: Final = Decimal("1.01")
 """stablecoin is changed with this margin over the reference rate, so that fees and slippage leave enough ACT"""
 PEG_BAND: Final = Decimal("0.005")
 """USDC further than this from one dollar halts payments"""
-_SHORTEST_MONTH_HOURS: Final = 28 * 24
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """The most an order may cost: per hour at the network, and in all with the conversion. US dollars."""
-
-    usd_per_hour: Decimal
-    deposit_usd: Decimal
-    hold_usd: Decimal
-
-
-def ceiling_of(order: Order, list_usd_per_gpu_hour: Decimal, conversion_cost: Decimal) -> Ceiling:
-    """What may be spent at most: the least of the order's price cap, its budget and the list price with headroom.
-
-    `conversion_cost` is the share that conversion takes at the network (`deciding.conversion_share`).
-    Of an order whose lease failed, `order` is the rest of it (`remaining.rest_of`).
-    """
-    request, need = order.request, order.request.requirement
-    hourly = list_usd_per_gpu_hour * PRICE_HEADROOM * need.gpu.count
-    if request.max_usd_per_gpu_hour is not None:
-        hourly = min(hourly, request.max_usd_per_gpu_hour * need.gpu.count)
-    # The least that is minted costs as much to convert, however little of it is needed; and each line of an invoice is
-    # rounded to cents by itself, which a price this far below the budget must leave room for.
-    rounding = _rounding_usd(need.hours, converts=conversion_cost > 0)
-    least = from_micro(MINIMUM_MINT_UACT) * conversion_cost
-    spendable = request.budget_usd - rounding
-    hourly = min(hourly, max(min(spendable / (1 + conversion_cost), spendable - least), Decimal(0)) / need.hours)
-    deposit = hourly * need.hours
-    held = cents_up(deposit + max(deposit * conversion_cost, least) + rounding)
-    return Ceiling(hourly, deposit, min(held, request.budget_usd))
-
-
-def _rounding_usd(hours: Decimal, *, converts: bool) -> Decimal:
-    """What rounding may add: half a cent for each month the lease may touch, for the fee, and for both slippages."""
-    months = int(hours / _SHORTEST_MONTH_HOURS) + 2
-    return CENT / 2 * (months + (3 if converts else 0))
 
 
 def hold(runtime: Runtime, order: Order, actor: Actor) -> None:
-    """Reserve the ceiling of a routed order in its cost centre's budget; refused when the budget does not cover it.
+    """Reserve the ceiling of a routed order in its cost centre's budget.
+
+    Refused when the budget could not cover it even if all that is held in it came back; otherwise the order waits.
 
     What an order has used already stays held beside the ceiling for the rest of its job, so that both together never
     exceed its own budget. An order whose budget was used up in the meantime is refused (`budget_exhausted`).
@@ -81,7 +43,7 @@ def hold(runtime: Runtime, order: Order, actor: Actor) -> None:
         return
     ceiling = ceiling_of(rest, chosen.usd_per_gpu_hour, share)
     if ceiling.usd_per_hour <= 0:
-        reason = f"{'over_budget' if rest is order else EXHAUSTED}: {rest.request.budget_usd} USD do not pay for"
+        reason = f"{OVER_BUDGET if rest is order else EXHAUSTED}: {rest.request.budget_usd} USD do not pay for"
         _refuse(runtime, order, f"{reason} the least conversion and the rounding of its cost", actor)
         return
     usd = ceiling.hold_usd
@@ -95,7 +57,13 @@ def hold(runtime: Runtime, order: Order, actor: Actor) -> None:
                 change.hold(order.id, usd)
             change.move_order(order.id, OrderState.HELD)
     except Refused as refusal:
-        _refuse(runtime, order, f"{'over_budget' if rest is order else EXHAUSTED}: {refusal}", actor)
+        # The plan kept within the budget: another run has taken of it meanwhile, and may give back.
+        if may_be_freed(runtime.books.budget(order.request.cost_centre), usd):
+            reason, later = f"{Refusal.COST_CENTRE}: {refusal}", retry_at(runtime, order)
+            with runtime.books.change(actor) as change:
+                change.move_order(order.id, OrderState.WAITING, reason=reason, next_attempt_at=later)
+            return
+        _refuse(runtime, order, f"{OVER_BUDGET if rest is order else EXHAUSTED}: {refusal}", actor)
 
 
 def _refuse(runtime: Runtime, order: Order, reason: str, actor: Actor) -> None:

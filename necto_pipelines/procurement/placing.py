@@ -18,8 +18,8 @@ from necto_pipelines.model.money import cents_up
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import LeaseState, OrderState
 from necto_pipelines.networks.port import Bid, Deployment, LeaseStatus, Network, Placement
-from necto_pipelines.procurement.deciding import NO_ACCEPTABLE_BID, choice_of, conversion_share, retry_at
-from necto_pipelines.procurement.funding import ceiling_of
+from necto_pipelines.procurement.ceilings import ceiling_of, conversion_share
+from necto_pipelines.procurement.deciding import NO_ACCEPTABLE_BID, choice_of, retry_at
 from necto_pipelines.procurement.remaining import rest_of
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.procurement.settling import close_lease

@@ -15,7 +15,8 @@ from necto_pipelines.compliance.screening import score_providers
 from necto_pipelines.model.decision import Candidate
 from necto_pipelines.model.order import Order, OrderRequest, Policy
 from necto_pipelines.model.state import OrderState
-from necto_pipelines.procurement.deciding import CONVERSION_COST, fallback_for
+from necto_pipelines.procurement.ceilings import CONVERSION_COST, holds_of
+from necto_pipelines.procurement.deciding import fallback_for
 from necto_pipelines.procurement.sdl_orders import check_sdl
 from necto_pipelines.reliability.scoring import LeaseOutcome, hazards, score_reliability, survival
 from necto_pipelines.routing.allocation import Allocation, Rules
@@ -33,6 +34,8 @@ class House:
     max_offer_age: timedelta
     account_networks: Collection[str] = ()
     """networks that charge an account in dollars: nothing is converted there"""
+    bidding: Collection[str] = ()
+    """networks whose providers answer a request with bids of their own"""
     outcomes: Sequence[LeaseOutcome] = ()
     """how our own leases fared"""
 
@@ -68,7 +71,7 @@ def what_if(
     """Route `orders` together over `offers` (OFFERS) with `evidence` (EVIDENCE), within `budgets` (US dollars left).
 
     The same rules as for orders that are submitted: matching, compliance, expected cost, strategies. A budget is drawn
-    on by what is expected to be paid; when an order is really placed, its ceiling is held, which is more.
+    on by what would be held, which is more than what is expected to be paid.
     """
     risks = hazards(score_reliability(evidence, house.outcomes))
     policies = {order.id: house.policy.tightened_by(order.request.policy) for order in orders}
@@ -85,13 +88,14 @@ def what_if(
             survival={provider: survival(risk, hours) for provider, risk in risks.items()},
         )
         candidates[order.id] = match(order, offers, scores[policies[order.id]], terms)
-    plan = allocate_jointly(orders, candidates, offers, Rules(budgets=budgets))
+    draws = {order.id: holds_of(order, candidates[order.id], house.account_networks) for order in orders}
+    plan = allocate_jointly(orders, candidates, offers, Rules(budgets=budgets, draws=draws))
     by_id = {order.id: order for order in orders}
     planned: dict[str, Decimal] = {}
     answers = []
     for placement in plan.placements:
         order, policy = by_id[placement.order_id], policies[placement.order_id]
-        answers.append(Answer(order, policy, placement, fallback_for(policy, placement)))
+        answers.append(Answer(order, policy, placement, fallback_for(policy, placement, house.bidding)))
         if placement.chosen:
             centre = order.request.cost_centre
             planned[centre] = planned.get(centre, Decimal(0)) + placement.chosen.expected_usd

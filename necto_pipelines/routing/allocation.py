@@ -8,7 +8,7 @@ Money is in floating point here: what is paid and held is reckoned again, exactl
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from necto_pipelines.model.decision import Candidate, Refusal
 from necto_pipelines.model.order import Order
 from necto_pipelines.routing.optimum.placement import NOWHERE, Placement
-from necto_pipelines.routing.optimum.problem import Floats, Ints, Scarcity, assemble
+from necto_pipelines.routing.optimum.problem import Drawn, Floats, Ints, Scarcity, assemble
 from necto_pipelines.routing.optimum.solver import Method, solve
 
 Provider = tuple[str, str]
@@ -24,9 +24,11 @@ Provider = tuple[str, str]
 EXACTLY: Final = 100
 """orders up to which the plan is a proved optimum; more are within `GAP` of one, or as near as the method comes"""
 GAP: Final = 5e-4
+_MICRO: Final = 1_000_000
+"""parts of a dollar in which budgets are reckoned with"""
 _TEXT: Final = {
     Refusal.CAPACITY: "{left:.0f} of {wanted:.0f} GPUs are left by other orders of the plan",
-    Refusal.COST_CENTRE: "${wanted:.2f} for the order, other orders of the plan leave ${left:.2f} in the cost centre",
+    Refusal.COST_CENTRE: "${wanted:.2f} to be held for the order, ${left:.2f} is left in the cost centre",
     Refusal.CONCENTRATION: "${wanted:.2f} for the order, ${left:.2f} more may stand at this provider or network",
     Refusal.APART: "a replica that it must stand apart from is there",
     Refusal.GROUP: "not all orders of its group can be served",
@@ -35,10 +37,12 @@ _TEXT: Final = {
 
 @dataclass(frozen=True)
 class Rules:
-    """What the house lays over all orders of a plan. Dollars are those that are expected to be paid."""
+    """What the house lays over all orders of a plan. Dollars but for `draws` are those expected to be paid."""
 
     budgets: Mapping[str, Decimal] = field(default_factory=dict)
     """what is left per cost centre; one that is not named has no limit"""
+    draws: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
+    """order id -> offer id -> what of its budget placing the order there takes; without: what it is ranked by"""
     max_usd_per_provider: Decimal | None = None
     max_usd_per_network: Decimal | None = None
     committed: Mapping[Provider, Decimal] = field(default_factory=dict)
@@ -95,7 +99,7 @@ def assign(
         offer=np.array([numbers[c.offer_id] for each in fitting for c in each], dtype=np.int64),
         cost=np.array([float(c.weighed_usd) for each in fitting for c in each], dtype=np.float64),
         group=_places([order.request.group or "" for order in served], groups),
-        limits=_limits(served, where, rules),
+        limits=_limits(served, where, rules, _drawn(served, fitting, numbers, rules.draws)),
     )
     solution = solve(problem, gap=0 if len(served) <= EXACTLY else GAP)
     pairs = solution.placement.pair
@@ -135,7 +139,8 @@ class _Seat:
                 own_key, own_amount = limit.draw(self.order, self.offer, float(chosen.weighed_usd))
                 left += own_amount if own_key == key else 0.0
             if amount > left:
-                return limit.reason, _TEXT[limit.reason].format(left=max(0.0, left), wanted=amount)
+                unit = _MICRO if limit.reason is Refusal.COST_CENTRE else 1
+                return limit.reason, _TEXT[limit.reason].format(left=max(0.0, left) / unit, wanted=amount / unit)
         return None
 
 
@@ -164,15 +169,36 @@ def _refusal_costs(fitting: Sequence[Sequence[Candidate]]) -> Floats:
     return np.asarray((1 + 2 * dearest) * urgency, dtype=np.float64)
 
 
-def _limits(orders: Sequence[Order], where: Sequence[Provider], rules: Rules) -> tuple[Scarcity, ...]:
+def _drawn(
+    orders: Sequence[Order],
+    fitting: Sequence[Sequence[Candidate]],
+    numbers: Mapping[str, int],
+    draws: Mapping[str, Mapping[str, Decimal]],
+) -> Drawn:
+    """What each pair takes of a budget, in whole millionths of a dollar, so that sums of them are exact."""
+    rows = [
+        (place, numbers[c.offer_id], draws.get(order.id, {}).get(c.offer_id, c.weighed_usd))
+        for place, (order, each) in enumerate(zip(orders, fitting, strict=True))
+        for c in each
+    ]
+    return Drawn.of(
+        np.array([place for place, _, _ in rows], dtype=np.int64),
+        np.array([number for _, number, _ in rows], dtype=np.int64),
+        np.array([float((usd * _MICRO).to_integral_value(ROUND_CEILING)) for _, _, usd in rows]),
+        max(1, len(numbers)),
+    )
+
+
+def _limits(orders: Sequence[Order], where: Sequence[Provider], rules: Rules, drawn: Drawn) -> tuple[Scarcity, ...]:
     """Budgets, what may stand at one place, and replicas apart, in the optimiser's terms."""
     once = np.ones(len(orders))
     limits: list[Scarcity] = []
     centres = sorted(rules.budgets)
     if centres:
         part = _places([order.request.cost_centre for order in orders], centres)
-        ceiling = np.array([max(0.0, float(rules.budgets[name])) for name in centres])
-        limits.append(Scarcity(Refusal.COST_CENTRE, part, None, once, True, ceiling))
+        left = [max(Decimal(0), rules.budgets[name]) * _MICRO for name in centres]
+        ceiling = np.array([float(usd.to_integral_value(ROUND_FLOOR)) for usd in left])
+        limits.append(Scarcity(Refusal.COST_CENTRE, part, None, once, False, ceiling, drawn))
     for most, names in (
         (rules.max_usd_per_provider, list(where)),
         (rules.max_usd_per_network, [(network, "") for network, _ in where]),

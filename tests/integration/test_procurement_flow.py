@@ -165,17 +165,49 @@ def test_an_order_that_no_bid_fits_gives_its_deposit_back_and_waits(world: World
     assert all(d["state"] == "closed" for d in world.state()["deployments"])
 
 
-def test_an_order_beyond_its_cost_centre_is_refused_before_anything_is_paid(world: World) -> None:
+def test_an_order_beyond_what_others_leave_of_its_cost_centre_waits_before_anything_is_paid(world: World) -> None:
     first, second = world.submit(), world.submit()
     with world.runtime.books.change(ACTOR) as change:
         change.set_budget("research", Decimal(15))
     world.route(first.id)
     world.pay(first.id)
     world.route(second.id)
-    refused = world.pay(second.id)
-    assert refused.state is OrderState.REFUSED
-    assert refused.reason.startswith("over_budget")
+    waits = world.runtime.books.order(second.id)
+    assert waits.state is OrderState.WAITING
+    assert "cost_centre_budget_taken" in waits.reason
     assert len(world.state()["swaps"]) == 2
+
+
+def test_an_order_beyond_its_cost_centre_is_refused_before_anything_is_paid(world: World) -> None:
+    order = world.submit()
+    with world.runtime.books.change(ACTOR) as change:
+        change.set_budget("research", Decimal(12))
+    world.route(order.id)
+    refused = world.runtime.books.order(order.id)
+    assert refused.state is OrderState.REFUSED
+    assert refused.reason.startswith("over_budget: ")
+    assert world.runtime.books.decisions(order.id)[-1].ranked == ()
+    assert not world.state()["swaps"]
+
+
+def test_orders_routed_together_stay_within_the_budget_they_share(world: World) -> None:
+    first, second = world.submit(), world.submit()
+    with world.runtime.books.change(ACTOR) as change:
+        change.set_budget("research", Decimal(15))
+    world.route(first.id, second.id)
+    states = [world.runtime.books.order(each.id).state for each in (first, second)]
+    assert sorted(states) == [OrderState.ROUTED, OrderState.WAITING]
+
+
+def test_a_hold_that_another_run_made_impossible_lets_the_order_wait(world: World) -> None:
+    first, second = world.submit(), world.submit()
+    world.route(first.id)
+    world.route(second.id)
+    with world.runtime.books.change(ACTOR) as change:
+        change.set_budget("research", Decimal(15))
+    world.pay(first.id)
+    waits = world.pay(second.id)
+    assert (waits.state, waits.reason.partition(":")[0]) == (OrderState.WAITING, "cost_centre_budget_taken")
 
 
 def test_a_lease_that_never_runs_is_closed_charged_and_placed_elsewhere(world: World) -> None:

@@ -91,6 +91,7 @@ class FakeNetwork:
     known: Listing[ProviderEvidence]
     mode: SourceMode = SourceMode.SANDBOX
     paid_in: str = "USD"
+    binding_bids: bool = False
 
     def offers(self) -> Listing[Offer]:
         return self.listing

@@ -38,6 +38,7 @@ class TwinNetwork:
 
     name = "twin"
     paid_in = "ACT"
+    binding_bids = True
 
     def __init__(self, akash: AkashNetwork) -> None:
         self._akash = akash

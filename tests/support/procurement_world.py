@@ -55,12 +55,12 @@ class World:
         pin = InputPin(asset="provider_catalog", sha256=blob.sha256, storage_id=1, run_id="run-0", observed_at=now)
         return FrozenInputs(offers_frame, evidence_frame, compare(offers_frame, clouds, tokens), (pin,))
 
-    def route(self, order_id: str) -> Order:
-        """Screen and route one order."""
+    def route(self, *order_ids: str) -> Order:
+        """Screen and route orders together; returns the first."""
         inputs = self.inputs()
-        orders = [self.runtime.books.order(order_id)]
+        orders = [self.runtime.books.order(order_id) for order_id in order_ids]
         route(self.runtime, orders, screen(self.runtime, orders, inputs), inputs, ACTOR)
-        return self.runtime.books.order(order_id)
+        return self.runtime.books.order(order_ids[0])
 
     def pay(self, order_id: str) -> Order:
         """Hold and convert."""

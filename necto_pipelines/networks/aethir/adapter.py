@@ -53,6 +53,7 @@ class AethirNetwork:
     name: str = NETWORK
     mode: SourceMode = SourceMode.SANDBOX
     paid_in: str = "ATH"
+    binding_bids: bool = False
 
     def __init__(
         self,

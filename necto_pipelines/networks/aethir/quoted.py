@@ -33,6 +33,7 @@ class QuotedAethir:
     name: str = NETWORK
     mode: SourceMode = SourceMode.LIVE
     paid_in: str = "ATH"
+    binding_bids: bool = False
 
     def __init__(self, card: Path | None, *, clock: Clock) -> None:
         self._card = card

@@ -75,6 +75,7 @@ class AkashNetwork:
 
     name: str = NETWORK
     paid_in: str = "ACT"
+    binding_bids: bool = True
 
     def __init__(
         self,

@@ -59,6 +59,7 @@ class DispersedNetwork:
 
     name: str = NETWORK
     paid_in: str = "USD"
+    binding_bids: bool = False
 
     def __init__(
         self,

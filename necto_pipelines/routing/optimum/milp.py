@@ -66,7 +66,7 @@ class _Model:
             used, row = np.unique(keys[bound], return_inverse=True)
             rows.append(height + row)
             at.append(columns[bound])
-            values.append(each.amounts(order, cost)[bound])
+            values.append(each.amounts(order, offer, cost)[bound])
             # The room kept free for rounding is no room that a bound may deny.
             ceilings.append(left[used] + (_ROUNDING * each.ceiling[used] if each.of_cost else 0.0))
             height += len(used)

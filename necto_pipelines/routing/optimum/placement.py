@@ -37,7 +37,7 @@ class Choices:
             cost,
             burden[pairs],
             [np.broadcast_to(each.keys(order, offer), order.shape) for each in problem.scarcities],
-            [each.amounts(order, cost) for each in problem.scarcities],
+            [each.amounts(order, offer, cost) for each in problem.scarcities],
             np.searchsorted(order, np.arange(problem.orders + 1)),
         )
 
@@ -59,7 +59,7 @@ class Placement:
         self.room = []
         for each in self.problem.scarcities:
             keys = np.broadcast_to(each.keys(order, offer), order.shape)
-            used = np.bincount(keys, each.amounts(order, cost), len(each.ceiling) + 1)[:-1]
+            used = np.bincount(keys, each.amounts(order, offer, cost), len(each.ceiling) + 1)[:-1]
             ceiling = each.ceiling * (1 - _SLACK) if each.of_cost else each.ceiling
             self.room.append(np.append(ceiling - used, np.inf))
 
@@ -90,7 +90,7 @@ class Placement:
         order, offer, cost = problem.order[pair], problem.offer[pair], problem.cost[pair]
         for each in problem.scarcities:
             keys = np.broadcast_to(each.keys(order, offer), order.shape)
-            amounts = each.amounts(order, cost)
+            amounts = each.amounts(order, offer, cost)
             used = np.bincount(keys, amounts, len(each.ceiling) + 1)[:-1]
             for key in np.flatnonzero(used > each.ceiling * (1 - 1e-9)):
                 if math.fsum(amounts[keys == key]) > each.ceiling[key]:
@@ -101,11 +101,12 @@ class Placement:
         """Keys and amounts of where each order stands now, one for each pair of `choices`."""
         pair, problem = self.pair, self.problem
         order, nowhere = np.arange(problem.orders), self.pair == NOWHERE
+        offer, cost = problem.offer[pair], problem.cost[pair]
         keys, amounts = [], []
         for each in problem.scarcities:
-            key = np.broadcast_to(each.keys(order, problem.offer[pair]), order.shape)
+            key = np.broadcast_to(each.keys(order, offer), order.shape)
             keys.append(np.where(nowhere, -1, key)[choices.order])
-            amounts.append(np.where(nowhere, 0.0, each.amounts(order, problem.cost[pair]))[choices.order])
+            amounts.append(np.where(nowhere, 0.0, each.amounts(order, offer, cost))[choices.order])
         return keys, amounts
 
     def fits(self, choices: Choices) -> Bools:

@@ -47,7 +47,7 @@ def burdened(problem: Problem, prices: Prices, *, without_capacity: bool = False
         if (number == 0 and without_capacity) or not prices.of[number].any():
             continue
         keys = scarcity.keys(problem.order, problem.offer)
-        total += np.append(prices.of[number], 0.0)[keys] * scarcity.amounts(problem.order, problem.cost)
+        total += np.append(prices.of[number], 0.0)[keys] * scarcity.amounts(problem.order, problem.offer, problem.cost)
     return total
 
 
@@ -108,7 +108,7 @@ class _Grid:
         return cls(
             cost,
             [each.keys(row, offer if each.offer_part is not None else offer[:, :1]) for each in problem.scarcities],
-            [each.amounts(row, finite) * listed for each in problem.scarcities],
+            [each.amounts(row, offer, finite) * listed for each in problem.scarcities],
             np.empty_like(cost),
             np.empty_like(cost),
         )
@@ -207,7 +207,7 @@ def _scales(problem: Problem) -> list[Floats]:
         keys, size = scarcity.keys(problem.order, problem.offer), len(scarcity.ceiling) + 1
         keys = np.broadcast_to(keys, problem.order.shape)
         usd = np.bincount(keys, problem.cost, size)[:-1]
-        amount = np.bincount(keys, scarcity.amounts(problem.order, problem.cost), size)[:-1]
+        amount = np.bincount(keys, scarcity.amounts(problem.order, problem.offer, problem.cost), size)[:-1]
         usual = np.divide(usd, amount, out=np.zeros(size - 1), where=amount > 0)
         result.append(usual / np.sqrt(np.maximum(scarcity.ceiling, 1e-3)))
     return result

@@ -18,13 +18,38 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What pairs take that is no multiple of their cost: `usd` of each (order, offer)."""
+
+    key: Ints
+    """`order * offers + offer`, ascending"""
+    usd: Floats
+    offers: int
+
+    @classmethod
+    def of(cls, order: Ints, offer: Ints, usd: Floats, offers: int) -> "Drawn":
+        """From pairs in any order, each once."""
+        key = order.astype(np.int64) * offers + offer
+        sequence = np.argsort(key)
+        return cls(key[sequence], usd[sequence], offers)
+
+    def amounts(self, order: Ints, offer: Ints) -> Floats:
+        """What each pair takes; nothing where it is not listed. Arguments broadcast."""
+        key = np.asarray(order, dtype=np.int64) * self.offers + offer
+        if not len(self.key):
+            return np.zeros(key.shape)
+        place = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+        return np.where(self.key[place] == key, self.usd[place], 0.0)
+
+
+@dataclass(frozen=True)
 class Scarcity:
     """A family of ceilings: a pair draws on the ceiling number `order_part[order] + offer_part[offer]`, or on none.
 
     None as a part counts as 0 everywhere; a negative part exempts its orders or offers. A placed pair takes
-    `weight[order]`, times its cost when `of_cost`. One shape serves them all: an offer's GPUs (key: offer), a budget
-    (cost centre; of cost), a provider's or network's largest share (tenant x provider), replicas kept apart
-    (replica group x failure domain; weight 1, ceiling 1).
+    `weight[order]`, times its cost when `of_cost`; or what `drawn` says of it. One shape serves them all: an offer's
+    GPUs (key: offer), a budget (cost centre; of cost, or drawn), a provider's or network's largest share (tenant x
+    provider), replicas kept apart (replica group x failure domain; weight 1, ceiling 1).
     """
 
     reason: Refusal
@@ -34,6 +59,7 @@ class Scarcity:
     weight: Floats
     of_cost: bool
     ceiling: Floats
+    drawn: Drawn | None = None
 
     def keys(self, order: Ints, offer: Ints) -> Ints:
         """The ceiling each pair draws on; `len(ceiling)` for none. Arguments broadcast, and so does the result."""
@@ -49,11 +75,15 @@ class Scarcity:
             0 if self.order_part is None else int(self.order_part[order]),
             0 if self.offer_part is None else int(self.offer_part[offer]),
         )
-        weight = float(self.weight[order])
-        return len(self.ceiling) if min(parts) < 0 else sum(parts), weight * cost if self.of_cost else weight
+        key, weight = len(self.ceiling) if min(parts) < 0 else sum(parts), float(self.weight[order])
+        if self.drawn is not None:
+            return key, float(self.drawn.amounts(np.array([order]), np.array([offer]))[0])
+        return key, weight * cost if self.of_cost else weight
 
-    def amounts(self, order: Ints, cost: Floats) -> Floats:
+    def amounts(self, order: Ints, offer: Ints, cost: Floats) -> Floats:
         """What each pair takes. Arguments broadcast."""
+        if self.drawn is not None:
+            return self.drawn.amounts(order, offer)
         weight = self.weight[order]
         return weight * cost if self.of_cost else weight
 
@@ -142,7 +172,7 @@ def assemble(
     fits = capacity[offer] >= units[order]
     for limit in limits:
         ceiling = np.append(limit.ceiling, np.inf)
-        fits &= limit.amounts(order, cost) <= ceiling[limit.keys(order, offer)]
+        fits &= limit.amounts(order, offer, cost) <= ceiling[limit.keys(order, offer)]
     order, offer, cost = order[fits], offer[fits], cost[fits]
     if np.any((order[1:] < order[:-1]) | ((order[1:] == order[:-1]) & (cost[1:] < cost[:-1]))):
         sequence = np.lexsort((offer, cost, order))

@@ -39,7 +39,7 @@ def why_refused(placement: Placement, requirements: Requirements, order: int, of
     reasons = []
     for room, each in zip(placement.room, problem.scarcities, strict=True):
         keys = np.broadcast_to(each.keys(problem.order[pairs], problem.offer[pairs]), pairs.shape)
-        if np.any(each.amounts(problem.order[pairs], problem.cost[pairs]) > room[keys]):
+        if np.any(each.amounts(problem.order[pairs], problem.offer[pairs], problem.cost[pairs]) > room[keys]):
             reasons.append(each.reason)
     return Refused(tuple(dict.fromkeys(reasons)) or (Refusal.DEARER,))
 
@@ -53,8 +53,9 @@ def _unfit(requirements: Requirements, order: int, offer_ids: pa.ChunkedArray, p
     for each in placement.problem.limits:
         cost = size * offers.usd_per_gpu_hour
         here = np.full(len(cost), order)
-        ceiling = np.append(each.ceiling, np.inf)[each.keys(here, np.arange(len(cost)))]
-        fails.append(each.amounts(here, cost) > ceiling)
+        there = np.arange(len(cost))
+        ceiling = np.append(each.ceiling, np.inf)[each.keys(here, there)]
+        fails.append(each.amounts(here, there, cost) > ceiling)
     if not len(offers.gpus):
         return Refused((Refusal.CAPACITY,))
     names = (*REQUIREMENTS, Refusal.PRICE_CAP, *(each.reason for each in placement.problem.limits))

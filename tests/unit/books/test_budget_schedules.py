@@ -13,7 +13,7 @@ from support.samples import sample_conversion, sample_request
 from necto_pipelines.model.lease import Budget
 from necto_pipelines.model.order import GpuNeed, Order, OrderRequest, Requirement
 from necto_pipelines.procurement import funding
-from necto_pipelines.procurement.deciding import CONVERSION_COST
+from necto_pipelines.procurement.ceilings import CONVERSION_COST, ceiling_of
 from necto_pipelines.procurement.remaining import rest_of
 from necto_pipelines.procurement.runtime import Runtime
 
@@ -82,7 +82,7 @@ def test_a_hold_pays_for_the_least_conversion_and_for_the_rounding_of_every_line
         requirement=Requirement(gpu=GpuNeed(model="H100"), hours=Decimal(hours)),
     )
     order = Order.model_construct(request=request)
-    ceiling = funding.ceiling_of(order, Decimal(price), CONVERSION_COST)
+    ceiling = ceiling_of(order, Decimal(price), CONVERSION_COST)
     if ceiling.usd_per_hour > 0:
         minted = max(ceiling.deposit_usd, Decimal(10))
         lines = int(Decimal(hours) / 672) + 2 + 3

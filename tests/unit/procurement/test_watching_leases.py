@@ -54,6 +54,7 @@ class Said:
     name = "akash"
     mode = SourceMode.SANDBOX
     paid_in = "ACT"
+    binding_bids = True
 
     def __init__(self) -> None:
         self.says: Any = a_status()

@@ -18,7 +18,7 @@ from necto_pipelines.model.tables import EVIDENCE, OFFERS
 from necto_pipelines.procurement.order_document import read_orders, read_policy
 from necto_pipelines.procurement.what_if import House, WhatIf, drafts, past_orders, what_if
 
-HOUSE = House(NOW, Policy(), max_offer_age=timedelta(hours=1))
+HOUSE = House(NOW, Policy(), max_offer_age=timedelta(hours=1), bidding=["akash"])
 
 
 def ask(
@@ -106,7 +106,7 @@ def test_an_order_that_its_cost_centre_cannot_pay_is_left_out_and_says_by_how_mu
     assert left_out.reasons == {Refusal.COST_CENTRE: 1}
     assert left_out.relax is not None
     assert left_out.relax.constraints == (Refusal.COST_CENTRE,)
-    said = "$10.07 for the order, other orders of the plan leave $4.93 in the cost centre"
+    said = "$12.62 to be held for the order, $2.38 is left in the cost centre"
     assert left_out.relax.details == said
 
 
