@@ -261,3 +261,44 @@ def test_a_small_plan_is_the_best_of_all_plans(counts: list[int], prices: list[i
     if unserved == least[0] == 0:
         assert abs(Decimal(assigned.cost_usd) - least[1]) < Decimal("0.0001")
     assert assigned.bound_usd <= assigned.cost_usd
+
+
+@given(
+    counts=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    prices=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    cents=st.lists(st.integers(0, 900), min_size=9, max_size=9),
+    left=st.integers(0, 1500),
+)
+def test_a_plan_under_a_budget_is_the_best_that_what_it_would_hold_allows(
+    counts: list[int], prices: list[int], cents: list[int], left: int
+) -> None:
+    """What is held for an order is no multiple of its cost: every plan is tried, and none is over the budget."""
+    orders = orders_for(counts)
+    offers = [offer_row(f"p{n}", usd_per_gpu_hour=Decimal(price)) for n, price in enumerate(prices)]
+    found = {order.id: candidates_for(order, offers) for order in orders}
+    draws = {
+        order.id: {c.offer_id: Decimal(cents[3 * at + place]) / 100 for place, c in enumerate(found[order.id])}
+        for at, order in enumerate(orders)
+    }
+    budget = Decimal(left) / 100
+    # As `assign` weighs it: to serve an order is worth more than all can cost, and more the sooner it comes.
+    dearest = sum(max(float(c.weighed_usd) for c in found[order.id]) for order in orders)
+    refusing = [(1 + 2 * dearest) * (2 - at / len(orders)) for at in range(len(orders))]
+    least = float("inf")
+    for plan in product([None, *range(len(offers))], repeat=len(orders)):
+        pairs = [found[order.id][at] for order, at in zip(orders, plan, strict=True) if at is not None]
+        served = [order.id for order, at in zip(orders, plan, strict=True) if at is not None]
+        used = Counter[str]()
+        for order_id, candidate in zip(served, pairs, strict=True):
+            used[candidate.offer_id] += counts[int(order_id[-1])]
+        held = sum((draws[order_id][c.offer_id] for order_id, c in zip(served, pairs, strict=True)), Decimal(0))
+        if held > budget or max(used.values(), default=0) > 8:
+            continue
+        refused = sum(cost for cost, at in zip(refusing, plan, strict=True) if at is None)
+        least = min(least, refused + float(sum((c.weighed_usd for c in pairs), Decimal(0))))
+    rules = Rules(budgets={"research": budget}, draws=draws)
+    assigned = assign(orders, found, {row["offer_id"]: 8 for row in offers}, rules)
+    held = sum((draws[a.order_id][a.chosen.offer_id] for a in assigned.allocations if a.chosen), Decimal(0))
+    assert held <= budget
+    spared = sum(cost for cost, a in zip(refusing, assigned.allocations, strict=True) if a.chosen is None)
+    assert abs(assigned.cost_usd + spared - least) < 1e-4
