@@ -19,6 +19,7 @@ from necto_pipelines.model.order import Order, Policy, Strategy
 from necto_pipelines.model.state import LeaseState, OrderState
 from necto_pipelines.procurement.ceilings import CONVERSION_COST, conversion_share, draws_of, may_be_freed
 from necto_pipelines.procurement.ending import give_back
+from necto_pipelines.procurement.house_limits import Standing
 from necto_pipelines.procurement.outcomes import lease_outcomes
 from necto_pipelines.procurement.remaining import rest_of
 from necto_pipelines.procurement.runtime import Runtime
@@ -108,21 +109,14 @@ def route(
 
 def _rules(runtime: Runtime, draws: Mapping[str, Mapping[str, Decimal]]) -> Rules:
     """The house's limits, what stands against them now, and what of each budget placing an order would hold."""
-    settings = runtime.settings
-    committed: dict[tuple[str, str], Decimal] = {}
-    standing: dict[str, set[tuple[str, str]]] = {}
-    for lease in runtime.books.leases(states=[LeaseState.REQUESTED, LeaseState.ACTIVE, LeaseState.CLOSING]):
-        order, place = runtime.books.order(lease.order_id), (lease.network, lease.provider)
-        committed[place] = committed.get(place, Decimal(0)) + lease.usd_per_hour * order.request.requirement.hours
-        if order.request.apart:
-            standing.setdefault(order.request.apart, set()).add(place)
+    settings, standing = runtime.settings, Standing.of(runtime.books)
     return Rules(
         budgets={budget.cost_centre: budget.available_usd for budget in runtime.books.budgets()},
         draws=draws,
         max_usd_per_provider=settings.max_usd_per_provider,
         max_usd_per_network=settings.max_usd_per_network,
-        committed=committed,
-        standing=standing,
+        committed=standing.usd,
+        standing=standing.apart,
     )
 
 

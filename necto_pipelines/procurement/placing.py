@@ -4,52 +4,29 @@ Networks do not make creation idempotent, so each act is written down before it 
 reply it is looked for at the network before it is tried again.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Final
 
-from necto_pipelines.books.books import Actor, new_id
+from necto_pipelines.books.books import Actor
 from necto_pipelines.failures import PermanentFailure, Refused, Unavailable, Unknown
-from necto_pipelines.model.decision import Candidate, Decision
 from necto_pipelines.model.health import Health, LeaseHealth
 from necto_pipelines.model.lease import EffectState, Lease
 from necto_pipelines.model.money import cents_up
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import LeaseState, OrderState
-from necto_pipelines.networks.port import Bid, Deployment, LeaseStatus, Network, Placement
+from necto_pipelines.networks.port import Deployment, Placement
+from necto_pipelines.procurement.bidding import Plan, accept, accept_again, acceptable_bids, standing_lease
 from necto_pipelines.procurement.ceilings import ceiling_of, conversion_share
 from necto_pipelines.procurement.deciding import NO_ACCEPTABLE_BID, choice_of, retry_at
 from necto_pipelines.procurement.remaining import rest_of
 from necto_pipelines.procurement.runtime import Runtime
 from necto_pipelines.procurement.settling import close_lease
-from necto_pipelines.routing.strategies import bid_weight
 
 IN_FLIGHT: Final = timedelta(minutes=2)
 """a create that is not listed yet may still arrive this long after it was sent: time-outs of both sides together"""
 SOLD_OUT: Final = "no_offer"
 """refusal of a create whose machine was sold meanwhile: the order is routed anew"""
-BID_LOST: Final = frozenset({"bid_not_open", "price_cap", "wrong_region", "price_unknown"})
-"""refusals that lose one bid and not the order: it was withdrawn, or another machine was given than was bid"""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What placing an order needs to know, worked out once."""
-
-    order: Order
-    rest: Order
-    """the order with the hours that are still to be delivered, and the dollars that are left for them"""
-    decision: Decision
-    chosen: Candidate
-    network: Network
-    placement: Placement
-    content_hash: str
-    actor: Actor
-
-    @property
-    def deployment_key(self) -> str:
-        return f"{self.order.id}/{self.order.attempt}/deployment"
 
 
 def place(runtime: Runtime, order: Order, actor: Actor) -> Lease | None:
@@ -61,7 +38,7 @@ def place(runtime: Runtime, order: Order, actor: Actor) -> Lease | None:
     if order.state is OrderState.FUNDED:
         with runtime.books.change(actor) as change:
             change.move_order(order.id, OrderState.PLACING)
-    standing = _standing_lease(runtime, plan)
+    standing = standing_lease(runtime, plan)
     if standing and standing.state is LeaseState.ACTIVE:
         return standing
     try:
@@ -76,10 +53,10 @@ def place(runtime: Runtime, order: Order, actor: Actor) -> Lease | None:
     if deployment is None:
         _wait_for_another(runtime, order, "deployment_gone: the network has closed the deployment", actor)
         return None
-    if standing and (accepted := _accept_again(runtime, plan, deployment, standing)):
+    if standing and (accepted := accept_again(runtime, plan, deployment, standing)):
         return accepted
-    for bid in _acceptable_bids(runtime, plan, deployment):
-        if lease := _accept(runtime, plan, deployment, bid):
+    for bid in acceptable_bids(runtime, plan, deployment):
+        if lease := accept(runtime, plan, deployment, bid):
             return lease
     _give_up(runtime, plan, deployment, f"{NO_ACCEPTABLE_BID}: no compliant provider bid below the ceiling in time")
     return None
@@ -113,7 +90,7 @@ def _seen_healthy(runtime: Runtime, lease: Lease) -> LeaseHealth:
     return LeaseHealth(lease_id=lease.id, health=Health.HEALTHY, since=since, ill_since=None, healthy_seconds=0)
 
 
-def _plan(runtime: Runtime, order: Order, actor: Actor) -> _Plan:
+def _plan(runtime: Runtime, order: Order, actor: Actor) -> Plan:
     decision, chosen = choice_of(runtime, order)
     network = runtime.networks[chosen.network]
     family, vram = chosen.gpu_key.rsplit("-", 1)
@@ -131,10 +108,10 @@ def _plan(runtime: Runtime, order: Order, actor: Actor) -> _Plan:
         max_usd_per_hour=ceiling.usd_per_hour,
         deposit_usd=ceiling.deposit_usd,
     )
-    return _Plan(order, rest, decision, chosen, network, placement, network.content_hash(placement), actor)
+    return Plan(order, rest, decision, chosen, network, placement, network.content_hash(placement), actor)
 
 
-def _deploy(runtime: Runtime, plan: _Plan) -> Deployment | None:
+def _deploy(runtime: Runtime, plan: Plan) -> Deployment | None:
     """The open deployment of this attempt: found when it was made before, created exactly once otherwise.
 
     None when it was made and is no longer open.
@@ -168,7 +145,7 @@ def _deploy(runtime: Runtime, plan: _Plan) -> Deployment | None:
     return deployment
 
 
-def _create(plan: _Plan) -> Deployment:
+def _create(plan: Plan) -> Deployment:
     try:
         return plan.network.request(plan.placement)
     except Unknown:
@@ -178,7 +155,7 @@ def _create(plan: _Plan) -> Deployment:
         raise
 
 
-def _found(plan: _Plan) -> Deployment | None:
+def _found(plan: Plan) -> Deployment | None:
     """The deployment that carries our token, if it stands at the network. More than one must never be."""
     found = [d for d in plan.network.find(plan.content_hash) if d.state != "closed"]
     if len(found) > 1:
@@ -187,154 +164,7 @@ def _found(plan: _Plan) -> Deployment | None:
     return found[0] if found else None
 
 
-def _standing_lease(runtime: Runtime, plan: _Plan) -> Lease | None:
-    """The lease of this attempt that is still alive in the books."""
-    alive = runtime.books.leases(order_id=plan.order.id, states=[LeaseState.REQUESTED, LeaseState.ACTIVE])
-    return next((lease for lease in alive if lease.attempt == plan.order.attempt), None)
-
-
-def _accept_again(runtime: Runtime, plan: _Plan, deployment: Deployment, lease: Lease) -> Lease | None:
-    """Finish a lease that was asked for when the run died, by asking again: the network makes no lease twice."""
-    effect = runtime.books.effect(_lease_key(lease))
-    if effect is None:
-        raise PermanentFailure(f"lease {lease.id} was requested without an entry in the journal")
-    bid = Bid(
-        ref=str(effect.request["bid"]),
-        provider=lease.provider,
-        state="open",
-        native_amount=lease.native_amount,
-        native_unit=lease.native_unit,
-        block_seconds=lease.block_seconds or Decimal(0),
-        usd_per_hour=lease.usd_per_hour,
-        raw_sha256=lease.raw_sha256,
-    )
-    return _ask(runtime, plan, deployment, bid, lease)
-
-
-def _acceptable_bids(runtime: Runtime, plan: _Plan, deployment: Deployment) -> list[Bid]:
-    """Bids from compliant providers below the ceiling, waited for as long as the settings say; best first.
-
-    The best is the cheapest; under `balanced` each bid counts for more, the less its provider is reliable.
-    """
-    asked = [c for c in plan.decision.ranked if c.network == plan.network.name]
-    allowed, strategy = {c.provider for c in asked}, plan.decision.strategy
-    weights = {c.provider: bid_weight(strategy, c) for c in asked}
-    tried = {
-        lease.provider
-        for lease in runtime.books.leases(order_id=plan.order.id, states=[LeaseState.FAILED])
-        if lease.attempt == plan.order.attempt
-    }
-    settings = runtime.settings
-    waited = 0.0
-    while True:
-        listing = plan.network.bids(deployment)
-        good = [
-            bid
-            for bid in listing.rows
-            if bid.provider in allowed - tried and bid.usd_per_hour <= plan.placement.max_usd_per_hour
-        ]
-        if (good and waited >= settings.bid_collect_s) or waited >= settings.bid_wait_s:
-            break
-        runtime.clock.sleep(settings.bid_poll_s)
-        waited += settings.bid_poll_s
-    for answer in listing.raw:
-        runtime.warehouse.write_raw(answer.body)
-    with runtime.books.change(plan.actor) as change:
-        change.note(
-            "bids.judged",
-            {
-                "seen": len(listing.rows),
-                "acceptable": len(good),
-                "ceiling_usd_per_hour": str(plan.placement.max_usd_per_hour),
-            },
-            subject={"order": plan.order.id, "deployment": deployment.ref},
-            blobs=[{"name": "bids", "sha256": answer.sha256, "size": len(answer.body)} for answer in listing.raw],
-        )
-    return sorted(good, key=lambda bid: (bid.usd_per_hour * weights[bid.provider], bid.provider))
-
-
-def _accept(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -> Lease | None:
-    """Take one bid; None when it was withdrawn meanwhile."""
-    lease = _lease_of(runtime, plan, deployment, bid)
-    with runtime.books.change(plan.actor) as change:
-        change.open_lease(lease)
-        change.begin_effect(
-            _lease_key(lease),
-            "create_lease",
-            plan.order.id,
-            plan.order.attempt,
-            {"deployment": deployment.ref, "bid": bid.ref, "provider": bid.provider},
-        )
-    return _ask(runtime, plan, deployment, bid, lease)
-
-
-def _ask(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid, lease: Lease) -> Lease | None:
-    """Ask the network for the lease and make it active; None when the bid is lost (`BID_LOST`)."""
-    try:
-        status = plan.network.lease(deployment, bid)
-    except Refused as refusal:
-        _fail_lease(runtime, plan, lease, refusal.code, str(refusal))
-        if refusal.code in BID_LOST:
-            return None
-        raise
-    return _activate(runtime, plan, lease, status)
-
-
-def _fail_lease(runtime: Runtime, plan: _Plan, lease: Lease, code: str, why: str) -> None:
-    with runtime.books.change(plan.actor) as change:
-        change.move_lease(lease.id, LeaseState.FAILED, close_reason=f"{code}: {why}"[:500])
-        change.end_effect(_lease_key(lease), EffectState.FAILED, {"code": code})
-
-
-def _activate(runtime: Runtime, plan: _Plan, lease: Lease, status: LeaseStatus) -> Lease:
-    started = status.opened_at or runtime.clock.now()
-    runtime.warehouse.write_raw(status.raw.body)
-    with runtime.books.change(plan.actor) as change:
-        active = change.move_lease(
-            lease.id,
-            LeaseState.ACTIVE,
-            started_at=started,
-            ends_at=started + timedelta(hours=float(plan.rest.request.requirement.hours)),
-        )
-        change.end_effect(
-            _lease_key(lease), EffectState.DONE, {"ref": lease.network_ref, "raw_sha256": status.raw.sha256}
-        )
-    return active
-
-
-def _lease_of(runtime: Runtime, plan: _Plan, deployment: Deployment, bid: Bid) -> Lease:
-    names = {c.provider: c for c in plan.decision.candidates if c.network == plan.network.name}
-    return Lease(
-        id=new_id("lse", runtime.clock),
-        order_id=plan.order.id,
-        decision_id=plan.decision.id,
-        attempt=plan.order.attempt,
-        network=plan.network.name,
-        provider=bid.provider,
-        provider_name=names[bid.provider].provider_name,
-        network_ref=deployment.ref,
-        gpu_key=plan.chosen.gpu_key,
-        gpu_count=plan.order.request.requirement.gpu.count,
-        country=names[bid.provider].country,
-        state=LeaseState.REQUESTED,
-        usd_per_hour=bid.usd_per_hour,
-        native_amount=bid.native_amount,
-        native_unit=bid.native_unit,
-        block_seconds=bid.block_seconds,
-        mode=plan.network.mode,
-        raw_sha256=bid.raw_sha256,
-        started_at=None,
-        ends_at=None,
-        closed_at=None,
-        replaces=failovers[-1].lease_id if (failovers := runtime.books.failovers(plan.order.id)) else None,
-    )
-
-
-def _lease_key(lease: Lease) -> str:
-    return f"{lease.order_id}/{lease.attempt}/lease/{lease.provider}"
-
-
-def _give_up(runtime: Runtime, plan: _Plan, deployment: Deployment, reason: str) -> None:
+def _give_up(runtime: Runtime, plan: Plan, deployment: Deployment, reason: str) -> None:
     """Close what stands at the network so that no deposit stays locked, and let the order wait."""
     try:
         plan.network.close(deployment.ref)

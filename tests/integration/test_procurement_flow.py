@@ -1,15 +1,19 @@
 """Buying against the sandbox over a real socket: every step, every crash point, every lost reply."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import httpx
 import pytest
+from support.books_steps import events
 from support.procurement_world import ACTOR, World, procurement_world
 
+from necto_pipelines.model.answer import Listing
 from necto_pipelines.model.lease import EffectState
 from necto_pipelines.model.state import LeaseState, OrderState
+from necto_pipelines.networks.port import Bid, Deployment
 from necto_pipelines.procurement.invoicing import invoice_files, issue_month
 from necto_pipelines.procurement.sdl_orders import order_from_sdl
 from necto_pipelines.procurement.settling import due_leases, settle
@@ -199,6 +203,34 @@ def test_orders_routed_together_stay_within_the_budget_they_share(world: World) 
     assert sorted(states) == [OrderState.ROUTED, OrderState.WAITING]
 
 
+def test_a_replica_takes_no_bid_where_another_one_stands_though_no_plan_chose_that_place(world: World) -> None:
+    orders = [world.submit(apart="web"), world.submit(apart="web")]
+    world.route(*(order.id for order in orders))
+    decisions = [world.runtime.books.decisions(order.id)[-1] for order in orders]
+    planned = {decision.chosen.provider for decision in decisions if decision.chosen}
+    third = next(c.provider for c in decisions[0].ranked if c.network == "akash" and c.provider not in planned)
+    akash = world.runtime.networks["akash"]
+    genuine = akash.bids
+
+    def only_third(deployment: Deployment) -> Listing[Bid]:
+        listing = genuine(deployment)
+        return replace(listing, rows=tuple(replace(bid, provider=third) for bid in listing.rows[:1]))
+
+    for order in orders:
+        world.pay(order.id)
+    akash.bids = lambda deployment: replace(  # type: ignore[method-assign]
+        listing := genuine(deployment), rows=tuple(bid for bid in listing.rows if bid.provider == third)
+    )
+    first = world.place(orders[0].id)
+    akash.bids = only_third  # type: ignore[method-assign]
+    second = world.place(orders[1].id)
+    assert first.state is OrderState.ACTIVE
+    assert second.reason.startswith("no_acceptable_bid")
+    (leaf,) = [event for event in events(world.runtime.books) if event["type"] == "bid.passed_over"]
+    assert leaf["body"]["provider"] == third
+    assert "a replica of web" in leaf["body"]["reason"]
+
+
 def test_a_hold_that_another_run_made_impossible_lets_the_order_wait(world: World) -> None:
     first, second = world.submit(), world.submit()
     world.route(first.id)
@@ -217,8 +249,6 @@ def test_a_lease_that_never_runs_is_closed_charged_and_placed_elsewhere(world: W
     genuine = world.runtime.networks["akash"].status
 
     def never_ready(ref: str):  # type: ignore[no-untyped-def]
-        from dataclasses import replace
-
         return replace(genuine(ref), healthy=False)
 
     world.runtime.networks["akash"].status = never_ready  # type: ignore[method-assign]
