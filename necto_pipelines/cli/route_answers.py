@@ -12,7 +12,8 @@ from necto_pipelines.model.clock import rfc3339
 from necto_pipelines.model.decision import Candidate, Decision, InputPin, Refusal
 from necto_pipelines.model.money import plain
 from necto_pipelines.procurement.what_if import Answer, House, WhatIf
-from necto_pipelines.routing.joint import Relaxation, count_reasons
+from necto_pipelines.routing.joint import count_reasons
+from necto_pipelines.routing.relaxing import Relaxation
 
 BOUND: str = "no plan that serves orders of the same worth costs less (docs/concepts/allocation.md)"
 _FEW = 5
@@ -89,6 +90,7 @@ def _order(answer: Answer, found: WhatIf, asked: Asked, *, explain: bool) -> dic
         "offers_refused": len(refused),
         "reasons": [{"reason": r, "offers": n} for r, n in count_reasons(answer.allocation.candidates).items()],
         "relax": _relaxation(left_out.relax) if left_out and left_out.relax else None,
+        "relaxations": [_relaxation(relax) for relax in left_out.relaxations] if left_out else [],
         "then": _then(then) if then else None,
     }
     return document | ({"refused_offers": [_candidate(candidate) for candidate in refused]} if explain else {})
@@ -112,8 +114,11 @@ def _relaxation(relax: Relaxation) -> dict[str, Any]:
     return {
         "constraints": list(relax.constraints),
         "offer_id": relax.offer_id,
+        "network": relax.network,
         "provider_name": relax.provider_name,
+        "gpu_key": relax.gpu_key,
         "expected_usd": plain(relax.expected_usd),
+        "missing_usd": {reason: plain(usd) for reason, usd in relax.missing_usd.items()},
         "details": relax.details,
     }
 
@@ -178,6 +183,10 @@ def _print_order(answer: Answer, found: WhatIf, asked: Asked, *, explain: bool) 
             f"REFUSED. Nearest: {relax.provider_name} at ${relax.expected_usd}, without {', '.join(relax.constraints)}"
         )
         _say(f"  {relax.details}")
+        if explain:
+            _print_relaxations(order.request.name, left_out.relaxations)
+        elif len(left_out.relaxations) > 1:
+            _say(f"  Other ways to serve it: {len(left_out.relaxations) - 1} (--explain shows them)")
     if explain and refused:
         print_table(
             f"{order.request.name}: refused offers",
@@ -188,6 +197,32 @@ def _print_order(answer: Answer, found: WhatIf, asked: Asked, *, explain: bool) 
             ),
             right=("$/GPU-h", "order $"),
         )
+
+
+def _print_relaxations(name: str, relaxations: Sequence[Relaxation]) -> None:
+    print_table(
+        f"{name}: what would serve it, the least to give up first",
+        ("without", "best offer", "order $", "missing $", "figures"),
+        (
+            (
+                "\n".join(relax.constraints),
+                f"{relax.network} {relax.provider_name} {relax.gpu_key}",
+                relax.expected_usd,
+                "\n".join(_missing(reason, relax) for reason in relax.constraints).rstrip(),
+                relax.details,
+            )
+            for relax in relaxations
+        ),
+        right=("order $", "missing $"),
+    )
+
+
+def _missing(reason: Refusal, relax: Relaxation) -> str:
+    """Beside its constraint: whole dollars and cents, but for a cap's, which are per GPU-hour."""
+    usd = relax.missing_usd.get(reason)
+    if usd is None:
+        return ""
+    return f"{usd:.4f} per GPU-h" if reason is Refusal.PRICE_CAP else f"{usd:.2f}"
 
 
 def _print_ranked(title: str, candidates: Sequence[Candidate], answer: Answer) -> None:

@@ -27,7 +27,8 @@ from necto_pipelines.reliability.scoring import hazards, score_reliability, surv
 from necto_pipelines.routing.allocation import Allocation, Rules
 from necto_pipelines.routing.failure_domains import resting_offers
 from necto_pipelines.routing.joint import allocate_jointly
-from necto_pipelines.routing.matching import Terms, match
+from necto_pipelines.routing.matching import Matcher, Terms
+from necto_pipelines.routing.offer_columns import OfferColumns
 from necto_pipelines.routing.strategies import fallback_of
 
 LASTING: Final = frozenset(
@@ -82,7 +83,13 @@ class FrozenInputs:
 def screen(runtime: Runtime, orders: Sequence[Order], inputs: FrozenInputs) -> dict[str, list[Candidate]]:
     """Hold each order against every offer: candidates by order id, ranked first, each refusal with its reason."""
     risks = hazards(score_reliability(inputs.evidence, lease_outcomes(runtime.books, runtime.clock.now())))
-    return {order.id: _candidates(runtime, order, inputs, risks) for order in orders}
+    columns, now = OfferColumns(inputs.offers), runtime.clock.now()
+    policies = {order.id: runtime.house_policy.tightened_by(order.request.policy) for order in orders}
+    matchers = {
+        policy: Matcher(columns, score_providers(inputs.evidence, policy, now=now))
+        for policy in dict.fromkeys(policies.values())
+    }
+    return {order.id: _candidates(runtime, order, inputs, risks, matchers[policies[order.id]]) for order in orders}
 
 
 def route(
@@ -129,7 +136,11 @@ def choice_of(runtime: Runtime, order: Order) -> tuple[Decision, Candidate]:
 
 
 def _candidates(
-    runtime: Runtime, order: Order, inputs: FrozenInputs, risks: Mapping[tuple[str, str], Decimal]
+    runtime: Runtime,
+    order: Order,
+    inputs: FrozenInputs,
+    risks: Mapping[tuple[str, str], Decimal],
+    matcher: Matcher,
 ) -> list[Candidate]:
     policy = runtime.house_policy.tightened_by(order.request.policy)
     now = runtime.clock.now()
@@ -150,7 +161,7 @@ def _candidates(
         unanswered=_unanswered(runtime, order),
         survival={provider: survival(risk, rest.request.requirement.hours) for provider, risk in risks.items()},
     )
-    return match(rest, inputs.offers, score_providers(inputs.evidence, policy, now=now), terms)
+    return matcher.match(rest, terms)
 
 
 def fallback_for(policy: Policy, allocation: Allocation, bidding: Collection[str]) -> Candidate | None:

@@ -21,7 +21,8 @@ from necto_pipelines.procurement.sdl_orders import check_sdl
 from necto_pipelines.reliability.scoring import LeaseOutcome, hazards, score_reliability, survival
 from necto_pipelines.routing.allocation import Allocation, Rules
 from necto_pipelines.routing.joint import JointPlan, allocate_jointly
-from necto_pipelines.routing.matching import Terms, match
+from necto_pipelines.routing.matching import Matcher, Terms
+from necto_pipelines.routing.offer_columns import OfferColumns
 
 
 @dataclass(frozen=True)
@@ -75,19 +76,26 @@ def what_if(
     """
     risks = hazards(score_reliability(evidence, house.outcomes))
     policies = {order.id: house.policy.tightened_by(order.request.policy) for order in orders}
-    scores = {policy: score_providers(evidence, policy, now=house.now) for policy in dict.fromkeys(policies.values())}
+    columns = OfferColumns(offers)
+    matchers = {
+        policy: Matcher(columns, score_providers(evidence, policy, now=house.now))
+        for policy in dict.fromkeys(policies.values())
+    }
+    lasting: dict[Decimal, dict[tuple[str, str], Decimal]] = {}
     candidates = {}
     for order in orders:
         hours = order.request.requirement.hours
+        if hours not in lasting:
+            lasting[hours] = {provider: survival(risk, hours) for provider, risk in risks.items()}
         terms = Terms(
             now=house.now,
             policy=policies[order.id],
             max_offer_age=house.max_offer_age,
             conversion_cost=CONVERSION_COST,
             account_networks=house.account_networks,
-            survival={provider: survival(risk, hours) for provider, risk in risks.items()},
+            survival=lasting[hours],
         )
-        candidates[order.id] = match(order, offers, scores[policies[order.id]], terms)
+        candidates[order.id] = matchers[policies[order.id]].match(order, terms)
     draws = {order.id: holds_of(order, candidates[order.id], house.account_networks) for order in orders}
     plan = allocate_jointly(orders, candidates, offers, Rules(budgets=budgets, draws=draws))
     by_id = {order.id: order for order in orders}

@@ -15,37 +15,24 @@ from necto_pipelines.model.decision import Candidate, Refusal
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.tables import records
 from necto_pipelines.routing.allocation import Allocation, Rules, assign
+from necto_pipelines.routing.relaxing import Relaxation, Room, relaxations
 
 _GAP_STEP: Final = Decimal("0.000001")
 _BOUND_STEP: Final = Decimal("0.000001")
-_ANOTHER_MACHINE: Final = frozenset({Refusal.GPU, Refusal.VRAM, Refusal.COMPUTE})
-_NOT_FOR_AN_ORDER_TO_RELAX: Final = frozenset(
-    {
-        *(Refusal.OFFLINE, Refusal.VERSION, Refusal.NO_EVIDENCE, Refusal.NOT_AUDITED, Refusal.EVIDENCE_EXPIRED),
-        *(Refusal.UPTIME, Refusal.SCORE, Refusal.STALE, Refusal.PLACE_FAILED, Refusal.FAILURE_DOMAIN),
-    }
-)
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """Without these constraints the order, were it alone, fits this offer at this cost."""
-
-    constraints: tuple[Refusal, ...]
-    offer_id: str
-    provider_name: str
-    expected_usd: Decimal
-    details: str
-    """by how much each is missed"""
 
 
 @dataclass(frozen=True)
 class RefusedOrder:
-    """Why the plan leaves an order out: how many offers each reason stands against, and the least to give up."""
+    """Why the plan leaves an order out: how many offers each reason stands against, and what could be given up."""
 
     reasons: Mapping[Refusal, int]
-    relax: Relaxation | None
-    """None when there is no offer at all"""
+    relaxations: tuple[Relaxation, ...]
+    """the least to give up first; empty when there is no offer at all"""
+
+    @property
+    def relax(self) -> Relaxation | None:
+        """The least to give up."""
+        return next(iter(self.relaxations), None)
 
 
 @dataclass(frozen=True)
@@ -74,8 +61,10 @@ def allocate_jointly(
 
     `candidates` are those of `matching.match` by order id.
     """
-    free = {row["offer_id"]: int(row["units_available"]) for row in records(offers)}
+    free = {row["offer_id"]: int(row["units_available"]) for row in records(offers[["offer_id", "units_available"]])}
     assigned = assign(orders, candidates, free, rules)
+    by_id = {order.id: order for order in orders}
+    room = Room(by_id, assigned.allocations, offers, rules or Rules())
     chosen = [placement.chosen for placement in assigned.allocations if placement.chosen]
     cost = sum((candidate.weighed_usd for candidate in chosen), Decimal(0))
     # Down to whole millionths, so that the bound stays one.
@@ -87,7 +76,11 @@ def allocate_jointly(
         bound_usd=cost if proved else bound,
         gap=Decimal(0) if proved else ((cost - bound) / cost).quantize(_GAP_STEP),
         placements=assigned.allocations,
-        refused={p.order_id: _why(p.candidates) for p in assigned.allocations if p.chosen is None},
+        refused={
+            p.order_id: RefusedOrder(count_reasons(p.candidates), relaxations(by_id[p.order_id], p.candidates, room))
+            for p in assigned.allocations
+            if p.chosen is None
+        },
     )
 
 
@@ -96,21 +89,3 @@ def count_reasons(candidates: Sequence[Candidate]) -> dict[Refusal, int]:
     refused = (c for c in candidates if c.refusals != (Refusal.DEARER,))
     counts = Counter(reason for candidate in refused for reason in candidate.refusals)
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def _why(candidates: Sequence[Candidate]) -> RefusedOrder:
-    nearest = min(candidates, key=_distance, default=None)
-    if nearest is None:
-        return RefusedOrder({}, None)
-    relax = Relaxation(nearest.refusals, nearest.offer_id, nearest.provider_name, nearest.expected_usd, nearest.details)
-    return RefusedOrder(count_reasons(candidates), relax)
-
-
-def _distance(candidate: Candidate) -> tuple[int, int, int, Decimal, str]:
-    """Fewest constraints first, of those that the order itself sets before any that the house or the provider does.
-
-    Another GPU is another job: that is given up last of what the order sets.
-    """
-    others = sum(reason in _NOT_FOR_AN_ORDER_TO_RELAX for reason in candidate.refusals)
-    machines = sum(reason in _ANOTHER_MACHINE for reason in candidate.refusals)
-    return others, machines, len(candidate.refusals), candidate.weighed_usd, candidate.offer_id

@@ -1,20 +1,27 @@
-"""Hold one order against every offer: what it would cost there, and every reason why it cannot go there."""
+"""Hold one order against every offer: what it would cost there, and every reason why it cannot go there.
 
-from collections.abc import Collection, Iterator, Mapping
+Offers are judged by column (`offer_columns`): a question is put to each value that stands in a column, once.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from necto_pipelines.model.decision import Candidate, Refusal
-from necto_pipelines.model.money import cents_up, plain
+from necto_pipelines.model.decision import Candidate, ExpectedCost, Refusal
+from necto_pipelines.model.money import plain
 from necto_pipelines.model.offer import PriceBasis
-from necto_pipelines.model.order import Order, Policy
+from necto_pipelines.model.order import Order, Policy, Strategy
 from necto_pipelines.model.tables import records
-from necto_pipelines.routing.expected_cost import expected_cost
+from necto_pipelines.routing.expected_cost import compute_of, risk_share, with_risk
+from necto_pipelines.routing.offer_columns import Coded, Mask, OfferColumns, Rows, Value
 from necto_pipelines.routing.strategies import ranking_usd
+from necto_pipelines.routing.unchecked import unchecked
 
 
 @dataclass(frozen=True)
@@ -39,117 +46,265 @@ class Terms:
     """(network, provider) -> chance that a lease there outlasts the order's hours; without an entry: 0"""
 
 
+_VERDICT: Final = ("network", "provider", "score", "compliant", "refusals", "details")
+"""the columns of COMPLIANCE_SCORES that are read"""
+_LOST: Final = Decimal(0)
+"""chance that a lease lasts where nothing is known"""
+_KEPT_ROWS: Final = 100_000
+"""costs that are kept, about half a kilobyte each: orders of a batch often ask for the same GPUs and hours"""
+
+
 def match(order: Order, offers: pd.DataFrame, scores: pd.DataFrame, terms: Terms) -> list[Candidate]:
     """One candidate for each row of `offers` (OFFERS), judged with `scores` (COMPLIANCE_SCORES under `terms.policy`).
 
     Ranked candidates come first, least by the policy's strategy first; ties go to the higher score, then to the smaller
     offer id, so that the same input always gives the same answer. Refused ones follow in the order of their ids. An
-    offer whose provider has no row in `scores` is refused for want of evidence.
+    offer whose provider has no row in `scores` is refused for want of evidence. For many orders make one `Matcher`.
     """
-    verdicts = {(row["network"], row["provider"]): row for row in records(scores)}
-    judged = [_candidate(order, row, verdicts.get((row["network"], row["provider"])), terms) for row in records(offers)]
-    fit = sorted((c for c in judged if not c.refusals), key=lambda c: (c.weighed_usd, -c.score, c.offer_id))
-    ranked = [c.model_copy(update={"rank": place}) for place, c in enumerate(fit, start=1)]
-    return ranked + sorted((c for c in judged if c.refusals), key=lambda c: c.offer_id)
+    return Matcher(OfferColumns(offers), scores).match(order, terms)
 
 
 def expected_usd(order: Order, usd_per_gpu_hour: Decimal, conversion_cost: Decimal) -> Decimal:
     """What is paid for the whole order at that price, conversion included; whole cents, rounded up."""
     need = order.request.requirement
-    return cents_up(usd_per_gpu_hour * need.gpu.count * need.hours * (1 + conversion_cost))
+    return compute_of(usd_per_gpu_hour, need.gpu.count, need.hours, conversion_cost).paid_usd
 
 
-def _candidate(order: Order, offer: Mapping[str, Any], verdict: Mapping[str, Any] | None, terms: Terms) -> Candidate:
-    need, price, policy = order.request.requirement, offer["usd_per_gpu_hour"], terms.policy
-    share = Decimal(0) if offer["network"] in terms.account_networks else terms.conversion_cost
-    survival = terms.survival.get((offer["network"], offer["provider"]), Decimal(0))
-    paid = expected_usd(order, price, share)
-    cost = expected_cost(
-        usd_per_gpu_hour=price,
-        gpus=need.gpu.count,
-        hours=need.hours,
-        conversion_share=share,
-        survival=survival,
-        risk_weight=policy.effective_risk_weight,
+class _Verdict(NamedTuple):
+    """What compliance found of a provider; one that nobody judged is refused too."""
+
+    score: int = 0
+    refusals: tuple[Refusal, ...] = (Refusal.NO_EVIDENCE,)
+    details: str = "nothing is known about this provider"
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "_Verdict":
+        if row["compliant"]:
+            return cls(int(row["score"]), (), "")
+        return cls(int(row["score"]), tuple(map(Refusal, row["refusals"].split(","))), row["details"] or "")
+
+
+class _Misfits(NamedTuple):
+    """The rows that one reason stands against, and the figures for each."""
+
+    reason: Refusal
+    rows: Rows
+    texts: Sequence[str]
+
+
+def _misfits(reason: Refusal, misfit: Mask, column: Coded[Value], write: Callable[[Value], str]) -> _Misfits:
+    """Where `misfit` holds, with the figures that `write` gives for the row's value in `column`."""
+    rows = np.flatnonzero(misfit)
+    return _Misfits(reason, rows, column.texts(rows, write))
+
+
+class Matcher:
+    """Offers with what compliance says of their providers under one policy, to be held against many orders."""
+
+    def __init__(self, offers: OfferColumns, scores: pd.DataFrame) -> None:
+        """`scores` are COMPLIANCE_SCORES under the policy of all terms that are matched by."""
+        self._offers = offers
+        judged = {(row["network"], row["provider"]): row for row in records(scores[list(_VERDICT)])}
+        verdicts = [_Verdict.of(judged[at]) if at in judged else _Verdict() for at in offers.place.values]
+        self._verdicts = Coded(verdicts, offers.place.codes)
+        self._scores: list[int] = self._verdicts.spread([verdict.score for verdict in verdicts])
+        found = Coded.of([verdict.refusals for verdict in verdicts])
+        self._refusals = Coded(found.values, found.codes[offers.place.codes])
+        self._stakes = lru_cache(maxsize=1 + _KEPT_ROWS // (1 + len(offers.ids)))(partial(_stakes, offers))
+
+    def match(self, order: Order, terms: Terms) -> list[Candidate]:
+        """The candidates that `match` gives."""
+        need, policy = order.request.requirement, terms.policy
+        stakes = self._stakes(
+            gpus=need.gpu.count,
+            hours=need.hours,
+            conversion_cost=terms.conversion_cost,
+            account_networks=frozenset(terms.account_networks),
+            survival=tuple(terms.survival.get(at, _LOST) for at in self._offers.place.values),
+            risk_weight=policy.effective_risk_weight,
+            strategy=policy.effective_strategy,
+        )
+        refusals, details = self._refused(order, terms, stakes.paid)
+        columns = (stakes.paid_usd, self._scores, refusals, details, stakes.cost, stakes.ranked_usd, stakes.survival)
+        rows = list(zip(self._offers.shown, *columns, strict=True))
+        # Rows stand by offer id, and sorting keeps that order among equals.
+        fit = sorted((row for row in rows if not row[3]), key=lambda row: (row[6], -row[2]))
+        ranked = [_candidate(place, *row) for place, row in enumerate(fit, start=1)]
+        return ranked + [_candidate(None, *row) for row in rows if row[3]]
+
+    def _refused(self, order: Order, terms: Terms, paid: Coded[Decimal]) -> tuple[list[tuple[Refusal, ...]], list[str]]:
+        """For each row every reason that stands against it, and the figures behind them."""
+        details = [""] * len(self._offers.ids)
+        # The reasons of a row as one number, a bit for each, and above them what compliance found: rows share few such
+        # numbers, and each is spelled out once.
+        bits = np.zeros(len(details), dtype=np.int64)
+        reasons = []
+        for number, misfits in enumerate((*_unfit(order, self._offers), *_unwanted(order, self._offers, terms, paid))):
+            reasons.append(misfits.reason)
+            bits[misfits.rows] |= 1 << number
+            _append(details, misfits.rows, misfits.texts)
+        refused = np.flatnonzero(self._verdicts.mask(lambda verdict: bool(verdict.details)))
+        _append(details, refused, self._verdicts.texts(refused, lambda verdict: verdict.details))
+        found, which = np.unique(bits | self._refusals.codes << len(reasons), return_inverse=True)
+        spelled = [
+            (*(reason for place, reason in enumerate(reasons) if number >> place & 1), *self._refusals.values[rest])
+            for number in found.tolist()
+            for rest in [number >> len(reasons)]
+        ]
+        return Coded(spelled, which).spread([tuple(dict.fromkeys(each)) for each in spelled]), details
+
+
+def _append(details: list[str], rows: Rows, texts: Sequence[str]) -> None:
+    for row, text in zip(rows.tolist(), texts, strict=True):
+        details[row] = f"{details[row]}; {text}" if details[row] else text
+
+
+@dataclass(frozen=True)
+class _Stakes:
+    """What stands at stake at each offer for orders of one shape: a value for each row, and what is paid once more."""
+
+    paid: Coded[Decimal]
+    paid_usd: Sequence[Decimal]
+    cost: Sequence[ExpectedCost]
+    ranked_usd: Sequence[Decimal]
+    survival: Sequence[Decimal]
+
+
+def _stakes(
+    offers: OfferColumns,
+    *,
+    gpus: int,
+    hours: Decimal,
+    conversion_cost: Decimal,
+    account_networks: frozenset[str],
+    survival: Sequence[Decimal],
+    risk_weight: Decimal,
+    strategy: Strategy,
+) -> _Stakes:
+    """Reckoned once for each price and provider; `survival` is that of each place in `offers.place`."""
+    shares = [Decimal(0) if network in account_networks else conversion_cost for network in offers.network.values]
+    prices = offers.price.values
+    computes = [compute_of(prices[price], gpus, hours, shares[network]) for price, network in offers.tariff.values]
+    risks = [risk_share(chance, risk_weight) for chance in survival]
+    costs = [with_risk(computes[tariff], risks[place]) for tariff, place in offers.stake.values]
+    paid = [compute.paid_usd for compute in computes]
+    owed = [paid[tariff] for tariff, _ in offers.stake.values]
+    return _Stakes(
+        paid=Coded(paid, offers.tariff.codes),
+        paid_usd=offers.tariff.spread(paid),
+        cost=offers.stake.spread(costs),
+        ranked_usd=offers.stake.spread([ranking_usd(strategy, *each) for each in zip(owed, costs, strict=True)]),
+        survival=offers.place.spread([round(chance, 6) for chance in survival]),
     )
-    reasons = [*_unfit(order, offer), *_unwanted(order, offer, terms, paid), *_not_compliant(verdict)]
-    return Candidate(
-        offer_id=offer["offer_id"],
-        network=offer["network"],
-        provider=offer["provider"],
-        provider_name=offer["provider_name"],
-        gpu_key=offer["gpu_key"],
-        country=offer["country"],
-        usd_per_gpu_hour=offer["usd_per_gpu_hour"],
-        price_basis=PriceBasis(offer["price_basis"]),
-        expected_usd=paid,
-        score=verdict["score"] if verdict else 0,
-        rank=None,
-        refusals=tuple(dict.fromkeys(reason for reason, _ in reasons)),
-        details="; ".join(text for _, text in reasons if text),
-        cost=cost,
-        ranked_usd=ranking_usd(policy.effective_strategy, paid, cost),
-        survival=round(survival, 6),
-    )
 
 
-def _unfit(order: Order, offer: Mapping[str, Any]) -> Iterator[tuple[Refusal, str]]:
+def _candidate(
+    rank: int | None,
+    shown: Mapping[str, object],
+    paid: Decimal,
+    score: int,
+    refusals: tuple[Refusal, ...],
+    details: str,
+    cost: ExpectedCost,
+    ranked_usd: Decimal,
+    survival: Decimal,
+) -> Candidate:
+    fields = {
+        **shown,
+        "expected_usd": paid,
+        "score": score,
+        "rank": rank,
+        "refusals": refusals,
+        "details": details,
+        "cost": cost,
+        "ranked_usd": ranked_usd,
+        "survival": survival,
+    }
+    # Texts come from Arrow's typed columns, none of them missing (`OfferColumns`); figures are reckoned here.
+    return unchecked(Candidate, fields)
+
+
+def _unfit(order: Order, offers: OfferColumns) -> Iterator[_Misfits]:
     """What the machine lacks for the job."""
-    need = order.request.requirement
-    if need.gpu.model and need.gpu.model not in (offer["gpu_key"], offer["gpu_family"]):
-        yield Refusal.GPU, f"{offer['gpu_key']} is not {need.gpu.model}"
-    if need.gpu.min_vram_gib and offer["vram_gib"] < need.gpu.min_vram_gib:
-        yield Refusal.VRAM, f"{offer['vram_gib']} GiB of {need.gpu.min_vram_gib} GiB"
-    if min(offer["units_available"], offer["max_gpus_per_order"]) < need.gpu.count:
-        most = f", at most {offer['max_gpus_per_order']} in one order"
-        yield Refusal.CAPACITY, f"{offer['units_available']} of {need.gpu.count} GPUs free{most}"
-    if offer["gpus_per_unit"] not in (None, need.gpu.count):
-        yield Refusal.UNIT, f"sold whole, with {offer['gpus_per_unit']} GPUs"
-    if need.hours < (offer["min_hours"] or 0):
-        yield Refusal.MIN_HOURS, f"{need.hours} h, at least {plain(offer['min_hours'])} h are sold"
-    cores, memory, disk = offer["cpu_cores"], offer["memory_gib"], offer["disk_gib"]
-    if cores < need.cpu_cores or memory < need.memory_gib or disk < need.disk_gib:
-        asked = f"{plain(need.cpu_cores)}, {plain(need.memory_gib)} and {plain(need.disk_gib)} are asked"
-        yield Refusal.MACHINE, f"free: {cores:g} cores, {memory:g} GiB memory, {disk:g} GiB disk; {asked}"
-    if offer["interruptible"] and not need.interruptible:
-        yield Refusal.INTERRUPTIBLE, "its provider may take the capacity back"
+    need, count = order.request.requirement, order.request.requirement.gpu.count
+    if model := need.gpu.model:
+        differs = offers.gpu.mask(lambda gpu: model not in gpu)
+        yield _misfits(Refusal.GPU, differs, offers.gpu, lambda gpu: f"{gpu[0]} is not {model}")
+    if least := need.gpu.min_vram_gib:
+        small = offers.vram.mask(lambda gib: gib < least)
+        yield _misfits(Refusal.VRAM, small, offers.vram, lambda gib: f"{gib} GiB of {least} GiB")
+    yield _misfits(
+        Refusal.CAPACITY,
+        offers.most_gpus < count,
+        offers.free,
+        lambda free: f"{free[0]} of {count} GPUs free, at most {free[1]} in one order",
+    )
+    other = offers.unit.mask(lambda unit: unit not in (None, count))
+    yield _misfits(Refusal.UNIT, other, offers.unit, lambda unit: f"sold whole, with {unit} GPUs")
+    short = offers.min_hours.mask(lambda hours: need.hours < (hours or 0))
+    yield _misfits(
+        Refusal.MIN_HOURS,
+        short,
+        offers.min_hours,
+        lambda hours: f"{need.hours} h, at least {plain(hours)} h are sold",
+    )
+    asked = f"{plain(need.cpu_cores)}, {plain(need.memory_gib)} and {plain(need.disk_gib)} are asked"
+    yield _misfits(
+        Refusal.MACHINE,
+        offers.smaller(need.cpu_cores, need.memory_gib, need.disk_gib),
+        offers.machine,
+        lambda free: f"free: {free[0]:g} cores, {free[1]:g} GiB memory, {free[2]:g} GiB disk; {asked}",
+    )
+    if not need.interruptible:
+        rows = np.flatnonzero(offers.interruptible)
+        yield _Misfits(Refusal.INTERRUPTIBLE, rows, ["its provider may take the capacity back"] * len(rows))
 
 
-def _unwanted(order: Order, offer: Mapping[str, Any], terms: Terms, paid: Decimal) -> Iterator[tuple[Refusal, str]]:
+def _unwanted(order: Order, offers: OfferColumns, terms: Terms, paid: Coded[Decimal]) -> Iterator[_Misfits]:
     """What the order, the budget or the house does not allow."""
-    request, countries = order.request, order.request.requirement.countries
-    if terms.policy.networks and offer["network"] not in terms.policy.networks:
-        yield Refusal.NETWORK, f"network {offer['network']} is not among {', '.join(terms.policy.networks)}"
-    if countries and offer["country"] not in countries:
-        yield Refusal.COUNTRY, f"country {offer['country'] or 'unknown'} is not among {', '.join(countries)}"
-    price, cap = offer["usd_per_gpu_hour"], request.max_usd_per_gpu_hour
-    if cap is not None and price > cap:
-        yield Refusal.PRICE_CAP, f"${price:.4f} per GPU-hour, at most ${cap} is allowed"
-    if paid > request.budget_usd:
-        yield Refusal.BUDGET, f"${paid} for the order, the budget is ${request.budget_usd}"
-    if stale := _stale(offer, terms):
-        yield Refusal.STALE, stale
-    if (offer["network"], offer["provider"]) in terms.failed_providers:
-        yield Refusal.PLACE_FAILED, "it failed this order before"
-    elif why := terms.resting.get(offer["offer_id"]):
-        yield Refusal.FAILURE_DOMAIN, why
-    if (offer["network"], offer["provider"]) in terms.unanswered:
-        yield Refusal.NO_BID, "asked for a binding price a moment ago: none at or below the fall-back offer's"
+    request, countries, networks = order.request, order.request.requirement.countries, terms.policy.networks
+    if networks:
+        yield _misfits(
+            Refusal.NETWORK,
+            offers.network.mask(lambda network: network not in networks),
+            offers.network,
+            lambda network: f"network {network} is not among {', '.join(networks)}",
+        )
+    if countries:
+        yield _misfits(
+            Refusal.COUNTRY,
+            offers.country.mask(lambda country: country not in countries),
+            offers.country,
+            lambda country: f"country {country or 'unknown'} is not among {', '.join(countries)}",
+        )
+    if (cap := request.max_usd_per_gpu_hour) is not None:
+        yield _misfits(
+            Refusal.PRICE_CAP,
+            offers.above(cap),
+            offers.price,
+            lambda price: f"${price:.4f} per GPU-hour, at most ${cap} is allowed",
+        )
+    budget = request.budget_usd
+    yield _misfits(
+        Refusal.BUDGET,
+        paid.mask(lambda usd: usd > budget),
+        paid,
+        lambda usd: f"${usd} for the order, the budget is ${budget}",
+    )
+    stale = Coded([_stale(*each, terms) for each in offers.validity.values], offers.validity.codes)
+    yield _misfits(Refusal.STALE, stale.mask(bool), stale, str)
+    failed = offers.of_places(terms.failed_providers)
+    yield _misfits(Refusal.PLACE_FAILED, failed, offers.place, lambda _: "it failed this order before")
+    resting = {row: why for row, why in offers.named(terms.resting).items() if not failed[row]}
+    yield _Misfits(Refusal.FAILURE_DOMAIN, np.array([*resting], dtype=np.intp), [*resting.values()])
+    silent = "asked for a binding price a moment ago: none at or below the fall-back offer's"
+    asked = offers.of_places(terms.unanswered)
+    yield _misfits(Refusal.NO_BID, asked, offers.place, lambda _: silent)
 
 
-def _stale(offer: Mapping[str, Any], terms: Terms) -> str:
+def _stale(basis: PriceBasis, observed_at: datetime, valid_until: datetime | None, terms: Terms) -> str:
     """Why the price no longer counts: the end of a private quote, whatever its age, and the age of any other."""
-    if offer["price_basis"] == PriceBasis.PRIVATE_QUOTE and (end := offer["valid_until"]) is not None:
-        return f"the quote held until {end}" if terms.now >= end else ""
-    age = terms.now - offer["observed_at"]
+    if basis is PriceBasis.PRIVATE_QUOTE and valid_until is not None:
+        return f"the quote held until {valid_until}" if terms.now >= valid_until else ""
+    age = terms.now - observed_at
     return f"read {age} ago, at most {terms.max_offer_age} is allowed" if age > terms.max_offer_age else ""
-
-
-def _not_compliant(verdict: Mapping[str, Any] | None) -> Iterator[tuple[Refusal, str]]:
-    """What compliance found; a provider nobody judged is refused too."""
-    if verdict is None:
-        yield Refusal.NO_EVIDENCE, "nothing is known about this provider"
-    elif not verdict["compliant"]:
-        first, *others = verdict["refusals"].split(",")
-        yield Refusal(first), verdict["details"]
-        yield from ((Refusal(reason), "") for reason in others)

@@ -125,6 +125,20 @@ def test_the_table_shows_what_the_document_says(home: Path) -> None:
     assert "gap 0.00 % (exact)" in said.out
 
 
+def test_the_table_lists_what_an_order_that_is_left_out_could_give_up(home: Path) -> None:
+    """Two offers of one GPU type for $1.25 and $1.50 that comply, and one for $1 of a provider nobody knows."""
+    file = write_order(home, order_text(max_usd_per_gpu_hour="1.2"))
+    said = necto("route", file, "--home", home)
+    assert "REFUSED. Nearest: alpha.example at $5.04, without price_above_cap" in said.out
+    assert "Other ways to serve it: 1 (--explain shows them)" in said.out
+    lines = necto("route", file, "--explain", "--home", home).out.splitlines()
+    start = next(n for n, line in enumerate(lines) if "what would serve it, the least to give up first" in line)
+    table = "\n".join(lines[start : start + 6])
+    assert "0.0500 per GPU-h" in table
+    assert "5.04" in table
+    assert "no_evidence" in table
+
+
 def test_another_policy_and_other_budgets_are_tried_without_touching_the_real_ones(home: Path, tmp_path: Path) -> None:
     file, policy = write_order(home, order_text()), tmp_path / "policy.yaml"
     policy.write_text("name: strict\nrequired_attributes: [certified]\n")
@@ -132,9 +146,14 @@ def test_another_policy_and_other_budgets_are_tried_without_touching_the_real_on
     assert strict["plan"]["refused"] == 1
     assert strict["policy"]["name"] == "strict"
     assert {"reason": "attributes_not_audited", "offers": 2} in strict["orders"][0]["reasons"]
-    poor = answered(necto("route", file, "--budget", "research=5.03", "--home", home, "--json"))
-    assert poor["orders"][0]["relax"]["constraints"] == ["cost_centre_budget_taken"]
-    assert necto("route", file, "--budget", "research=5.04", "--home", home, "--json").json["plan"]["placed"] == 1
+    poor = answered(necto("route", file, "--budget", "research=6.34", "--home", home, "--json"))
+    (order,) = poor["orders"]
+    assert order["relax"]["constraints"] == ["cost_centre_budget_taken"]
+    assert order["relax"]["missing_usd"] == {"cost_centre_budget_taken": "0.01"}, "6.35 are held, 5.04 expected"
+    assert order["relax"] == order["relaxations"][0]
+    assert [relax["constraints"] for relax in order["relaxations"][1:]] == [["no_evidence"]]
+    enough = answered(necto("route", file, "--budget", "research=6.35", "--home", home, "--json"))
+    assert (enough["plan"]["placed"], enough["orders"][0]["relaxations"]) == (1, [])
     said = necto("budget", "list", "--home", home, "--json")
     assert said.json[0]["limit_usd"] == "100"
 
