@@ -101,14 +101,16 @@ def hours_between(start: datetime, end: datetime) -> Decimal:
 def _closing_usd(runtime: Runtime, lease: Lease) -> Decimal:
     """The most that a lease which is being closed may come to: its deposit, out of which it is paid and no further.
 
-    Where an account is charged nothing bounds it: then what it cost until it was given up, and for one grace more.
+    Where an account is charged nothing bounds it but that somebody closes it: then all the hours it was taken for,
+    delivered or not, and no less than one grace more than until it was given up.
     """
     deposit = _deposit_usd(runtime, lease)
     if deposit is not None:
         return deposit
     failover = runtime.books.failover(lease.id)
     since = failover.decided_at if failover else runtime.clock.now()
-    return accrued_usd(lease, since + timedelta(seconds=runtime.settings.unknown_grace_s))
+    until = since + timedelta(seconds=runtime.settings.unknown_grace_s)
+    return accrued_usd(lease, max(until, lease.ends_at) if lease.ends_at else until)
 
 
 def _deposit_usd(runtime: Runtime, lease: Lease) -> Decimal | None:

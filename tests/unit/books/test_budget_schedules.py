@@ -43,6 +43,12 @@ def test_no_schedule_overruns_a_budget(faults: Iterator[str]) -> None:
     assert [fault for fault in faults if fault] == []
 
 
+def test_a_lease_that_an_account_cannot_close_may_bill_all_its_hours(schedules: Any, tmp_path: Path) -> None:
+    """Found among a hundred thousand: its provider was given up after 61 % of the hours and billed them all."""
+    with schedules.prepared(tmp_path) as engine:
+        assert not schedules.play(engine, schedules.Schedule(1, 73301, (0,) * 14))[1]
+
+
 def test_a_hold_that_looks_only_at_the_limit_is_noticed(faults: Iterator[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Budget, "available_usd", property(lambda budget: budget.limit_usd))
     assert any("granted what does not fit" in fault for fault in faults)
