@@ -33,10 +33,11 @@ lock: $(READY)          ## Resolve the dependencies anew: exact versions, hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-strip-extras --extra dev --upgrade pyproject.toml --output-file requirements.lock
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml verifier/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Necto needs Python 3.11 to 3.13")'
 	$(PYTHON) -m venv .venv
 	@echo "Installing the locked dependencies (a few minutes the first time) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --editable . --editable ./verifier
 	@touch $@

@@ -4,7 +4,14 @@
 import dagster as dg
 
 from necto_pipelines.assets.billing import MONTHS
-from necto_pipelines.jobs.refresh import bill_month, refresh_catalog, refresh_clouds, refresh_market, refresh_telemetry
+from necto_pipelines.jobs.refresh import (
+    bill_month,
+    pack_month,
+    refresh_catalog,
+    refresh_clouds,
+    refresh_market,
+    refresh_telemetry,
+)
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -52,4 +59,18 @@ def billing(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"bill-{month.start:%Y-%m}", partition_key=f"{month.start:%Y-%m}")
 
 
-schedules = [discovery, token_market, cloud_market, telemetry, billing]
+@dg.schedule(
+    job=pack_month,
+    cron_schedule="30 3 2 * *",
+    default_status=RUNNING,
+    description="Pack the evidence of the month that has ended.",
+)
+def evidence(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """The month before the tick."""
+    month = MONTHS.get_prev_partition_window(context.scheduled_execution_time)
+    if month is None:
+        raise ValueError(f"{context.scheduled_execution_time}: no month has ended yet")
+    return dg.RunRequest(run_key=f"evidence-{month.start:%Y-%m}", partition_key=f"{month.start:%Y-%m}")
+
+
+schedules = [discovery, token_market, cloud_market, telemetry, billing, evidence]

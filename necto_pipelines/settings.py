@@ -118,6 +118,16 @@ class Settings(BaseSettings):
     """older telemetry is dropped; changes of health stay in the audit trail for ever"""
     log_origin: str = "necto.local/audit"
     """name of the audit log in its checkpoints (C2SP origin line): schema-less, never changed once in use"""
+    anchor_copies: tuple[str, ...] = ()
+    """folders or fsspec URLs, without passwords, that take a copy of the newest checkpoint"""
+    anchor_webhooks: tuple[SecretStr, ...] = ()
+    """addresses that the newest checkpoint is posted to as text"""
+    timestamp_url: SecretStr | None = None
+    """a time-stamping authority (RFC 3161 over HTTP) for the newest checkpoint"""
+    timestamp_roots: Path | None = None
+    """a PEM file with the certificates that the authority's timestamps must lead to"""
+    anchor_interval_s: int = Field(default=3600, gt=0)
+    """how often each of these places gets the newest checkpoint, as long as something was logged"""
 
     @property
     def sandbox_url(self) -> str:

@@ -8,6 +8,7 @@ from necto_pipelines.failures import Stale
 from necto_pipelines.model.tables import INVOICES, LEASES, USAGE_CHARGES
 from necto_pipelines.procurement.invoicing import issue_month
 from necto_pipelines.procurement.runtime import service
+from necto_pipelines.resources.manifests import planned_steps
 from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
 from necto_pipelines.resources.runtime import RuntimeResource
 from necto_pipelines.resources.snapshots import MODE
@@ -86,9 +87,10 @@ def invoices(
             f"the books hold {len(unseen)} charges of {month} and {len(unknown)} leases that are not in usage_charges"
             " and leases yet: refresh these first (job bill_month)"
         )
-    issued = issue_month(
-        handle, month, service("billing", run_id=context.run.run_id, job=context.run.job_name, step="invoices")
-    )
+    actor = service("billing", run_id=context.run.run_id, job=context.run.job_name, step="invoices")
+    with handle.books.change(actor) as change:
+        change.start_run(planned_steps(context.instance, context.run))
+    issued = issue_month(handle, month, actor)
     lines = [
         {
             **{name: getattr(line, name) for name in type(line).model_fields},

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from necto_pipelines.audit.merkle import HASH_BYTES
-from necto_pipelines.audit.note import NoteRefused, Signer, Verifier, decode_base64, open_note, sign_note
+from necto_pipelines.audit.note import NoteRefused, SigningKey, Verifier, decode_base64, open_note, sign_note
 
 MAX_SIZE = 2**64 - 1
 """Tree sizes are uint64 in the tools that read checkpoints."""
@@ -51,9 +51,9 @@ class Checkpoint:
             raise NoteRefused(f"checkpoint: {error}") from error
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:
-    """The checkpoint as a signed note."""
-    return sign_note(checkpoint.text(), [signer])
+def sign_checkpoint(checkpoint: Checkpoint, *signers: SigningKey) -> str:
+    """The checkpoint as a note with a signature line for each signer."""
+    return sign_note(checkpoint.text(), signers)
 
 
 def open_checkpoint(note: str, verifier: Verifier, *, origin: str | None = None) -> Checkpoint:

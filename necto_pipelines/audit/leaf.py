@@ -2,14 +2,16 @@
 
 Canonical JSON (RFC 8785) of a restricted object, so that every JSON library agrees on the bytes. The bytes are stored
 and hashed as they are and never written anew to be verified. Which events exist and what they say belongs to `books`.
+
+With ASCII keys and without floats, what is left of RFC 8785 is sorting, no spaces, and the shortest escapes. `json`
+does that four times as fast as a general implementation, and a test holds the two against each other.
 """
 
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
-
-import rfc8785
 
 from necto_pipelines.failures import PermanentFailure
 
@@ -23,6 +25,7 @@ MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 16
 _KEY = re.compile(r"[a-z0-9_.]+")
 _SIMPLE_KEY = re.compile(r"[a-z0-9_]+")
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False)
 
 
 class InvalidLeaf(PermanentFailure):
@@ -38,11 +41,12 @@ def leaf_bytes(event: Mapping[str, Any], *, limit_bytes: int = DEFAULT_LIMIT_BYT
     """
     if not isinstance(event, Mapping):
         raise InvalidLeaf(f"leaf: {type(event).__name__} is not allowed; a leaf is an object")
-    problems: list[str] = []
-    plain = _plain(event, "", 0, problems)
-    if problems:
-        raise InvalidLeaf("; ".join(problems))
-    leaf = rfc8785.dumps(plain)
+    plain = event if _is_plain(event, 0) else _checked(event)
+    try:
+        leaf = _CANONICAL.encode(plain).encode()
+    except UnicodeEncodeError:
+        _checked(event)  # names the text
+        raise
     limit = min(limit_bytes, HARD_LIMIT_BYTES)
     if len(leaf) > limit:
         raise InvalidLeaf(f"leaf: {len(leaf)} bytes are not allowed; at most {limit}, keep large values as blobs")
@@ -58,6 +62,37 @@ def title_of(leaf: bytes) -> str:
     if not isinstance(event, dict):
         return "bytes are not an object"
     return ", ".join(f"{name} {str(event.get(name, 'unknown'))[:64]!r}" for name in ("id", "type"))
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a value is allowed as it is, told fast; a closer look is taken at all others, and at texts later."""
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return True
+    if kind is int:
+        return bool(-MAX_INTEGER <= value <= MAX_INTEGER)
+    if depth == MAX_DEPTH or kind not in (dict, list, tuple):
+        return False
+    items = value
+    if kind is dict:
+        if not all(type(key) is str and _is_key_text(key) for key in value):
+            return False
+        items = value.values()
+    depth += 1
+    return all(type(item) is str or _is_plain(item, depth) for item in items)
+
+
+@lru_cache(maxsize=4096)
+def _is_key_text(key: str) -> bool:
+    return _KEY.fullmatch(key) is not None
+
+
+def _checked(event: Mapping[str, Any]) -> Any:
+    problems: list[str] = []
+    plain = _plain(event, "", 0, problems)
+    if problems:
+        raise InvalidLeaf("; ".join(problems))
+    return plain
 
 
 def _plain(value: object, path: str, depth: int, problems: list[str]) -> Any:

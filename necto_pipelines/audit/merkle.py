@@ -1,5 +1,8 @@
 """RFC 6962 Merkle trees over SHA-256: hashes, compact ranges, inclusion and consistency proofs.
 
+Proofs are made from all leaf hashes, or from a `StoredTree` that reads no more than lies on their way. In which pieces
+its hashes are stored and published stands in `tiles.py`.
+
 A tree is read level by level: neighbours pair up, and a last node without a neighbour moves up as it is. That gives
 the trees of RFC 6962 section 2.1, and a proof is the neighbour at each level, from the leaf upwards.
 
@@ -11,7 +14,7 @@ Edges on which implementations differ are settled as in transparency-dev/merkle,
 * from an empty tree to a larger one there is no proof: it would say nothing, so both making and checking it refuse.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -154,6 +157,63 @@ def verify_consistency(old_size: int, new_size: int, old_root: bytes, new_root: 
                 f"consistency of {old_size} with {new_size}: the proof leads to {found.hex()} at size {size}, "
                 f"not {root.hex()}"
             )
+
+
+ReadHash = Callable[[int, int], bytes]
+"""gives the root of the complete subtree of 2^level leaves with this number at its level, counted from 0"""
+
+
+class StoredTree:
+    """A tree of `size` leaves of which single complete subtrees can be read: its root and proofs in O(log size) reads.
+
+    What lies between the complete subtrees and the root is read and computed once.
+    """
+
+    def __init__(self, size: int, read_hash: ReadHash) -> None:
+        self.size = size
+        self._read = read_hash
+        self._edge = [(level, (size >> level) - 1) for level in reversed(range(size.bit_length())) if size >> level & 1]
+        self._hashes = [read_hash(level, number) for level, number in self._edge]
+        self._from: dict[int, bytes] = {}
+        node = EMPTY_ROOT
+        for (level, number), left in zip(reversed(self._edge), reversed(self._hashes), strict=True):
+            node = node_hash(left, node) if self._from else left
+            self._from[number << level] = node
+        self._root = node
+
+    def root(self) -> bytes:
+        """The tree's root."""
+        return self._root
+
+    def edge(self) -> CompactRange:
+        """The tree's right edge, to append to."""
+        return CompactRange(self.size, list(self._hashes))
+
+    def inclusion(self, index: int) -> list[bytes]:
+        """The audit path of leaf `index`, leaf upwards; as `inclusion_proof`."""
+        _check_index(index, self.size)
+        return self._path(0, index)
+
+    def consistency(self, old_size: int) -> list[bytes]:
+        """Proof that the tree of the first `old_size` leaves is a prefix; as `consistency_proof`."""
+        _check_sizes(old_size, self.size)
+        if old_size == self.size:
+            return []
+        level, number = _last_complete_node(old_size)
+        path = self._path(level, number)
+        return [self._read(level, number), *path] if number else path
+
+    def _path(self, level: int, number: int) -> list[bytes]:
+        size, path = self.size, []
+        last = (size - 1) >> level
+        while last > 0:
+            neighbour = number ^ 1
+            if (neighbour + 1) << level <= size:
+                path.append(self._read(level, neighbour))
+            elif neighbour <= last:
+                path.append(self._from[neighbour << level])
+            number, last, level = number >> 1, last >> 1, level + 1
+        return path
 
 
 class _Steps:

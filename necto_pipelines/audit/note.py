@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -91,8 +91,23 @@ class Verifier:
         return True
 
 
+class SigningKey(Protocol):
+    """Whatever signs for the log with Ed25519: a key in a file here, a key management service elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """The key's name: the log's origin."""
+
+    @property
+    def vkey(self) -> str:
+        """The public key in text form."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte Ed25519 signature over `message`."""
+
+
 class Signer:
-    """An Ed25519 private key under a name; signs. Never shows its secret except through `private_bytes`."""
+    """The signing key whose private half is in memory. Never shows its secret except through `private_bytes`."""
 
     def __init__(self, name: str, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -132,25 +147,31 @@ class Signer:
         return f"Signer({self.vkey!r})"
 
 
-def sign_note(text: str, signers: Sequence[Signer]) -> str:
+def sign_note(text: str, signers: Sequence[SigningKey]) -> str:
     """The note: `text`, a blank line, one signature line for each signer.
 
     The text ends in a newline and has no other control characters; raises `NoteRefused` otherwise.
     """
     if not signers:
         raise NoteRefused("note: at least one signer is needed")
-    _by_identity([signer.verifier for signer in signers])
+    verifiers = [Verifier.from_vkey(signer.vkey) for signer in signers]
+    _by_identity(verifiers)
     _check_text(text)
     message = text.encode()
     lines = [
-        f"{_SIGNATURE_MARK}{signer.name} {b64encode(signer.verifier.key_id + signer.sign(message)).decode()}\n"
-        for signer in signers
+        f"{_SIGNATURE_MARK}{verifier.name} {b64encode(verifier.key_id + signer.sign(message)).decode()}\n"
+        for signer, verifier in zip(signers, verifiers, strict=True)
     ]
     return text + "\n" + "".join(lines)
 
 
 def open_note(note: str, verifiers: Sequence[Verifier]) -> str:
-    """The text of a note that at least one of `verifiers` signed.
+    """The text of a note that at least one of `verifiers` signed; raises as `signers_of` does."""
+    return signers_of(note, verifiers)[0]
+
+
+def signers_of(note: str, verifiers: Sequence[Verifier]) -> tuple[str, list[Verifier]]:
+    """The text of a note, and those of `verifiers` that signed it: at least one.
 
     Signatures by other keys are ignored, however they share a name or an id with ours. Raises `NoteRefused` when the
     note is malformed, when a signature line of a known key fails even if another one holds, and when no known key
@@ -159,7 +180,7 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> str:
     known = _by_identity(verifiers)
     text, lines = _split(note)
     message = text.encode()
-    signed = False
+    signers = []
     for line in lines:
         name, key_id, signature = _signature_of(line)
         verifier = known.get((name, key_id))
@@ -167,11 +188,11 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> str:
             continue
         if not verifier.verify(message, signature):
             raise NoteRefused(f"note: the signature of {name}+{key_id.hex()} does not hold for this text")
-        signed = True
-    if not signed:
+        signers.append(verifier)
+    if not signers:
         names = ", ".join(f"{name}+{key_id.hex()}" for name, key_id in known) or "nobody"
         raise NoteRefused(f"note: not signed by a known key; known is {names}")
-    return text
+    return text, signers
 
 
 def decode_base64(text: str) -> bytes:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from necto_pipelines.audit.checkpoint import Checkpoint
 from necto_pipelines.audit.leaf import title_of
 from necto_pipelines.audit.merkle import LEAF_PREFIX, CompactRange
-from necto_pipelines.audit.note import NoteRefused, Verifier, open_note
+from necto_pipelines.audit.note import NoteRefused
+from necto_pipelines.audit.policy import Policy
 
 MAX_NAMED_ENTRIES = 1_000
 """Faulty entries beyond this many are counted, not named: memory stays bounded on a wholly damaged log."""
@@ -62,7 +62,8 @@ class Verdict:
     """What verification found.
 
     `size` and `root` are of the entries as read, `checkpoints` counts the distinct checkpoints that opened, `covered`
-    is the size of the largest one that the entries lead to: entries from there on are not signed yet.
+    is the size of the largest one that the entries lead to: entries from there on are not signed yet. `saved_sizes` are
+    those of the checkpoints that somebody kept elsewhere, as far as they opened.
     """
 
     ok: bool
@@ -71,19 +72,34 @@ class Verdict:
     faults: tuple[Fault, ...]
     checkpoints: int
     covered: int = 0
+    saved_sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.ok == bool(self.faults):
             raise ValueError("ok: a verdict is good exactly when it has no faults")
 
+    @property
+    def assurance(self) -> str | None:
+        """How far a log without faults can be relied on, in the words of `necto-verify`; None for one with faults.
 
-def verify_log(entries: Iterable[StoredLeaf], checkpoints: Sequence[str], verifier: Verifier, origin: str) -> Verdict:
+        An export can be given the higher levels, which take time stamps and run manifests into account.
+        """
+        if not self.ok:
+            return None
+        return "consistent-with" if any(self.saved_sizes) else "self-consistent"
+
+
+def verify_log(
+    entries: Iterable[StoredLeaf], checkpoints: Sequence[str], policy: Policy, saved: Sequence[str] = ()
+) -> Verdict:
     """Verify a log from its stored entries, in their stored order, and all checkpoints known, in any order.
+
+    `checkpoints` come with the log, `saved` from elsewhere: both are held against the entries in the same way.
 
     Entries are streamed: memory does not grow with the log. Nothing stops at the first fault.
 
-    1. Open each distinct checkpoint: it is well formed and signed by `verifier` (else CHECKPOINT), and its origin is
-       `origin` (else ORIGIN). One that fails is put aside.
+    1. Open each distinct checkpoint: it is well formed and signed by a key that may sign its size (else CHECKPOINT),
+       and of the policy's log (else ORIGIN). One that fails is put aside.
     2. Walk the entries. For each of them:
        a. its index follows the one before, beginning at 0 (else INDEX);
        b. its bytes have the hash stored beside them (else LEAF_HASH);
@@ -94,7 +110,8 @@ def verify_log(entries: Iterable[StoredLeaf], checkpoints: Sequence[str], verifi
        it, entries were changed (ROOT): the first such checkpoint bounds where, and the ones after it add nothing.
     5. The log is as long as the largest checkpoint (else TRUNCATED).
     """
-    heads, faults = _open_checkpoints(checkpoints, verifier, origin)
+    kept, _ = _open_checkpoints(saved, policy)
+    heads, faults = _open_checkpoints([*checkpoints, *saved], policy)
 
     tree = CompactRange()
     root_at = {0: tree.root()}
@@ -125,24 +142,23 @@ def verify_log(entries: Iterable[StoredLeaf], checkpoints: Sequence[str], verifi
         faults=tuple(sorted(faults, key=lambda fault: -1 if fault.index is None else fault.index)),
         checkpoints=sum(len(roots) for roots in heads.values()),
         covered=covered,
+        saved_sizes=tuple(sorted(kept)),
     )
 
 
-def _open_checkpoints(
-    checkpoints: Sequence[str], verifier: Verifier, origin: str
-) -> tuple[dict[int, list[bytes]], list[Fault]]:
+def _open_checkpoints(checkpoints: Sequence[str], policy: Policy) -> tuple[dict[int, list[bytes]], list[Fault]]:
     """The signed roots by size, and a fault for each checkpoint that does not count."""
     heads: dict[int, list[bytes]] = {}
     faults = []
     for note in dict.fromkeys(checkpoints):
         head = note[:160]
         try:
-            checkpoint = Checkpoint.parse(open_note(note, [verifier]))
+            checkpoint = policy.open(note)
         except NoteRefused as error:
             faults.append(Fault(FaultKind.CHECKPOINT, None, f"checkpoint {head!r}: {error}"))
             continue
-        if checkpoint.origin != origin:
-            what = f"checkpoint {head!r}: of the log {checkpoint.origin!r}; expected is {origin!r}"
+        if checkpoint.origin != policy.origin:
+            what = f"checkpoint {head!r}: of the log {checkpoint.origin!r}; expected is {policy.origin!r}"
             faults.append(Fault(FaultKind.ORIGIN, None, what))
             continue
         heads.setdefault(checkpoint.size, []).append(checkpoint.root)

@@ -5,18 +5,53 @@ in `verification.py`.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Engine, select
 
-from necto_pipelines.audit.leaf import leaf_bytes
-from necto_pipelines.audit.merkle import CompactRange, inclusion_proof, leaf_hash
+from necto_pipelines.audit.checkpoint import Checkpoint
+from necto_pipelines.audit.leaf import InvalidLeaf, leaf_bytes
+from necto_pipelines.audit.merkle import CompactRange, leaf_hash, verify_inclusion
 from necto_pipelines.audit.verify import StoredLeaf
-from necto_pipelines.books.tables import audit_checkpoints, audit_head, audit_leaves, audit_names
+from necto_pipelines.books.columns import as_bytes
+from necto_pipelines.books.engine import transaction
+from necto_pipelines.books.log_rows import Rows, write
+from necto_pipelines.books.tables import audit_checkpoints, audit_leaves, audit_names
+from necto_pipelines.books.tiles import TileCache, are_complete, complete, entries, filled_by, tree
 from necto_pipelines.failures import AuditBroken, InvalidInput, Problem, Unavailable
 
 Name = tuple[str, str]
 """what a leaf speaks of: (table, key) of a row, or (kind, id) of a subject"""
+_NAME_LENGTH: Final = 500
+"""an index of PostgreSQL takes 2,704 bytes, and a transaction may hold the leaves of many producers"""
+_HEAD: Final = "SELECT edge FROM audit_head"
+_HEAD_LOCKED: Final = f"{_HEAD} FOR UPDATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A leaf that has no index yet: its id, its exact bytes, their hash, and what it names."""
+
+    id: str
+    leaf: bytes
+    leaf_hash: bytes
+    names: tuple[Name, ...]
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> Self:
+        """The entry of an event. Raises `InvalidLeaf` for what cannot be a leaf."""
+        leaf = leaf_bytes(event)
+        leaf_id, names = event.get("id"), tuple(sorted(names_in(event)))
+        if not isinstance(leaf_id, str):
+            raise InvalidLeaf(f"id: {leaf_id!r} is not allowed; a text that no other leaf has")
+        for text in (leaf_id, *chain.from_iterable(names)):
+            if len(text) > _NAME_LENGTH or "\0" in text:
+                allowed = f"what a leaf is found by has at most {_NAME_LENGTH} characters and no NUL"
+                raise InvalidLeaf(f"id or name: {text[:40]!r} is not allowed; {allowed}")
+        return cls(leaf_id, leaf, leaf_hash(leaf), names)
 
 
 class LeafLog:
@@ -29,46 +64,58 @@ class LeafLog:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.edge = locked_edge(connection)
-        self._added: list[dict[str, Any]] = []
-        self._names: list[dict[str, Any]] = []
+        self._size = self.edge.size
+        self._added: list[Entry] = []
 
     def append(self, event: Mapping[str, Any]) -> int:
         """Add the leaf of `event` and return its index. Raises `InvalidLeaf` for what cannot be a leaf."""
-        index, leaf = self.edge.size, leaf_bytes(event)
-        digest = leaf_hash(leaf)
-        self.edge.append(digest)
-        self._added.append({"leaf_index": index, "id": event["id"], "leaf": leaf, "leaf_hash": digest})
-        self._names += [{"noun": noun, "key": key, "leaf_index": index} for noun, key in sorted(names_in(event))]
-        return index
+        return self.add(Entry.of(event))
+
+    def add(self, entry: Entry) -> int:
+        """Add a leaf and return its index."""
+        self._added.append(entry)
+        self.edge.append(entry.leaf_hash)
+        return self.edge.size - 1
 
     def store(self) -> None:
-        """Write the added leaves and the new head; the last thing a transaction does."""
+        """Write the added leaves, the tiles that they fill and the new head; the last thing a transaction does."""
         if not self._added:
             return
-        self._connection.execute(insert(audit_leaves), self._added)
-        if self._names:
-            self._connection.execute(insert(audit_names), self._names)
-        self._connection.execute(update(audit_head).values(edge=self.edge.to_bytes()))
+        tiles = filled_by(self._connection, self._size, [entry.leaf_hash for entry in self._added])
+        leaves = [
+            (index, entry.id, entry.leaf, entry.leaf_hash) for index, entry in enumerate(self._added, start=self._size)
+        ]
+        names = [(*name, index) for index, entry in enumerate(self._added, start=self._size) for name in entry.names]
+        write(self._connection, Rows(leaves, names, tiles), self.edge.to_bytes())
 
 
 def locked_edge(connection: Connection) -> CompactRange:
-    """The tree's edge now; nobody else can append until this transaction ends. Raises AuditBroken as `edge` does.
-
-    SQLite begins every change with the lock on the whole database, and passes over FOR UPDATE.
-    """
-    return _edge(connection, select(audit_head.c.edge).with_for_update())
+    """The tree's edge now; nobody else can append until this transaction ends. Raises AuditBroken as `edge` does."""
+    return _edge(connection, lock=True)
 
 
 def edge(connection: Connection) -> CompactRange:
     """The tree's edge as of this transaction's snapshot. Raises AuditBroken when it is gone or damaged."""
-    return _edge(connection, select(audit_head.c.edge))
+    return _edge(connection, lock=False)
 
 
-def _edge(connection: Connection, query: Select[tuple[bytes]]) -> CompactRange:
-    stored = connection.execute(query).scalar_one_or_none()
+def _edge(connection: Connection, *, lock: bool) -> CompactRange:
+    # SQLite has no such clause: it begins every change with the lock on the whole database.
+    locks = lock and connection.dialect.name == "postgresql"
+    stored = connection.exec_driver_sql(_HEAD_LOCKED if locks else _HEAD).scalar_one_or_none()
     if stored is None:
         raise AuditBroken("the log's head is gone from the database")
     return CompactRange.from_bytes(as_bytes(stored))
+
+
+def complete_tiles(engine: Engine) -> None:
+    """Store the tiles that books of an earlier Necto lack. A log that is damaged is left for `verify` to name."""
+    with suppress(AuditBroken):
+        with transaction(engine, write=False) as connection:
+            if are_complete(connection, edge(connection).size):
+                return
+        with transaction(engine, write=True) as connection:
+            complete(connection, locked_edge(connection).size)
 
 
 def read_leaves(connection: Connection, start: int = 0, stop: int | None = None) -> Iterator[StoredLeaf]:
@@ -96,11 +143,12 @@ def leaves_naming(connection: Connection, noun: str, key: str) -> list[tuple[int
     return [(index, as_bytes(leaf)) for index, leaf in connection.execute(query)]
 
 
-def prove(connection: Connection, index: int) -> tuple[bytes, list[bytes], str]:
+def prove(connection: Connection, index: int, cache: TileCache | None = None) -> tuple[bytes, list[bytes], str]:
     """The leaf's bytes, its audit path, and the newest signed checkpoint, to which the path leads.
 
     Raises InvalidInput for an index beyond the log, `Unavailable` while no checkpoint covers the leaf, `AuditBroken`
-    when leaves are missing.
+    when leaves are missing or were changed, so that there is no such path. Whether the checkpoint is signed by the
+    log's key is left to whoever opens it.
     """
     size = edge(connection).size
     if not 0 <= index < size:
@@ -110,25 +158,29 @@ def prove(connection: Connection, index: int) -> tuple[bytes, list[bytes], str]:
     covering = connection.execute(query).one_or_none()
     if covering is None or covering.size <= index:
         raise Unavailable(f"leaf {index} is not covered by a signed checkpoint yet; sign first")
-    hashes = read_hashes(connection, 0, covering.size)
-    if len(hashes) != covering.size:
-        raise AuditBroken(
-            f"the log misses {covering.size - len(hashes)} of the {covering.size} leaves that were signed"
-        )
-    (leaf,) = read_leaves(connection, index, index + 1)
-    return leaf.leaf, inclusion_proof(hashes, index), covering.note
+    (leaf,) = entries(connection, index, 1)
+    path = tree(connection, covering.size, cache).inclusion(index)
+    checkpoint = Checkpoint.parse(covering.note.partition("\n\n")[0] + "\n")
+    verify_inclusion(leaf_hash(leaf), index, checkpoint.size, path, checkpoint.root)
+    return leaf, path, covering.note
+
+
+def index_of(connection: Connection, leaf_id: str) -> int:
+    """The index of the leaf with this id. InvalidInput when there is none."""
+    query = select(audit_leaves.c.leaf_index).where(audit_leaves.c.id == leaf_id)
+    index = connection.execute(query).scalar_one_or_none()
+    if index is None:
+        raise InvalidInput([Problem("entry", leaf_id, "an index, or the id in a leaf of this log")])
+    return int(index)
 
 
 def names_in(event: Mapping[str, Any]) -> set[Name]:
-    """The rows and subjects that a leaf names."""
-    return set(digests_in(event)) | set(event.get("subject", {}).items())
+    """The rows and subjects that a leaf names; and since version 2 the Dagster run it was written in."""
+    names = set(digests_in(event)) | set(event.get("subject", {}).items())
+    run = event.get("run", {}).get("dagster_run_id")
+    return names | {("run", run)} if run and event.get("v", 1) > 1 else names
 
 
 def digests_in(event: Mapping[str, Any]) -> dict[Name, str]:
     """The rows that a leaf names, with the digest each had after the change."""
     return {(row["table"], row["key"]): row["sha256"] for row in event.get("rows", ())}
-
-
-def as_bytes(value: Any) -> bytes:
-    """What a driver gives for a binary column, or what somebody wrote into the cell by hand."""
-    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode("utf-8", "replace")

@@ -85,19 +85,29 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def as_bytes(value: Any) -> bytes:
+    """What a driver gives for a binary column, or what somebody wrote into the cell by hand."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode("utf-8", "replace")
+
+
 def legible(text: str) -> str:
     """Text from outside without what a text column cannot hold: NUL (PostgreSQL) and lone surrogates (both)."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def row_digest(row: Mapping[str, object]) -> str:
-    """SHA-256 (hex) of the canonical JSON of a row as it is stored: what stands in an audit leaf for the row.
+    """SHA-256 (hex) of `row_text`: what stands in an audit leaf for the row."""
+    return sha256(row_text(row)).hexdigest()
+
+
+def row_text(row: Mapping[str, object]) -> bytes:
+    """The canonical JSON of a row as it is stored.
 
     `row` holds driver values, not our types: numbers and times of PostgreSQL become the texts that SQLite stores, and
     nothing that somebody wrote into a cell by hand makes this fail.
     """
     plain = {name: _stored(value) for name, value in row.items()}
-    return sha256(canonical(plain).encode("utf-8", "surrogatepass")).hexdigest()
+    return canonical(plain).encode("utf-8", "surrogatepass")
 
 
 def _stored(value: object) -> object:

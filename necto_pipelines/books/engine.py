@@ -117,7 +117,8 @@ def _sqlite(url: URL) -> Engine:
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         cursor = connection.cursor()
         # FULL: with NORMAL a power cut may take back a commit, and then a signed checkpoint would outlive its leaves.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        # secure_delete: what is erased is overwritten, not left in free pages.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

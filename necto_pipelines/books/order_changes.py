@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -9,6 +10,7 @@ from sqlalchemy import insert, select
 from necto_pipelines.books import tables
 from necto_pipelines.books.columns import canonical, legible
 from necto_pipelines.books.ids import new_id
+from necto_pipelines.books.openings import PersonalValue
 from necto_pipelines.books.recording import Recording, brief, columns_of
 from necto_pipelines.failures import IllegalTransition, InvalidInput, PermanentFailure, Problem, Refused
 from necto_pipelines.model.clock import rfc3339
@@ -64,8 +66,11 @@ class OrderChanges(Recording):
                 "run_id": None,
             },
         )
+        personal = {}
         if request.requested_by:
-            person = {"order_id": order_id, "requested_by": legible(request.requested_by)}
+            name = legible(request.requested_by)
+            personal["requested_by"] = PersonalValue(name, person=name)
+            person = {"order_id": order_id, "requested_by": self._openings.keys.pseudonym(name)}
             self._connection.execute(insert(tables.requesters).values(person))
         need = request.requirement
         body = {
@@ -76,7 +81,7 @@ class OrderChanges(Recording):
             "hours": f"{need.hours:f}",
             "policy": request.policy.name,
         }
-        self._leaf("order.submitted", {"order": order_id}, body, rows=[row])
+        self._leaf("order.submitted", {"order": order_id}, body, rows=[row], personal=personal)
         return self.reads.order(order_id)
 
     def claim(self, order_ids: Collection[str], run_id: str, *, steal_from: Collection[str] = ()) -> list[Order]:
@@ -165,7 +170,7 @@ class OrderChanges(Recording):
             {"order": decision.order_id, "decision": decision.id},
             body,
             rows=[row],
-            inputs=[{"asset": pin.asset, "sha256": pin.sha256} for pin in decision.inputs],
+            inputs=[pin.as_input for pin in decision.inputs],
         )
 
     def begin_effect(
@@ -304,4 +309,6 @@ def _said(value: object) -> str | int:
     """A fact as it stands in a leaf."""
     if isinstance(value, datetime):
         return rfc3339(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return value if isinstance(value, int) else brief(str(value))

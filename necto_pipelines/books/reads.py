@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, RowMapping, Select, select
 
 from necto_pipelines.books import tables
+from necto_pipelines.books.seals import SealReads
 from necto_pipelines.failures import AuditBroken, InvalidInput, Problem
 from necto_pipelines.model.decision import Decision
 from necto_pipelines.model.health import Failover, LeaseHealth, Telemetry
@@ -24,7 +25,7 @@ from necto_pipelines.model.state import LeaseState, OrderState
 Noun = TypeVar("Noun", bound=BaseModel)
 
 
-class Reads:
+class Reads(SealReads):
     """Look-ups. A thing asked for by its id that does not exist raises `InvalidInput`, for people write ids.
 
     A row that cannot be read, as one edited by hand, raises `AuditBroken`.

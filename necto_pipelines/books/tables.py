@@ -290,6 +290,68 @@ audit_checkpoints: Final = Table(
     Column("edge", LargeBinary, nullable=False),  # the tree's edge at that size, so that signing never rescans
     Column("signed_at", UtcTime, nullable=False),
 )
+audit_tiles: Final = Table(
+    # Full tiles of the tree, 256 hashes each (C2SP tlog-tiles). The right edge stands in `audit_leaves`, and in the
+    # roots of the tiles one level below.
+    "audit_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),  # of the tile's own subtree: a hash in the tile above
+    Column("hashes", LargeBinary, nullable=False),
+)
+audit_inbox: Final = Table(
+    # Leaves that were committed and wait for their index. The sequencer takes them out in this order.
+    "audit_inbox",
+    metadata,
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", KEY, nullable=False, unique=True),
+    Column("leaf", LargeBinary, nullable=False),
+)
+audit_anchors: Final = Table(
+    # What was put out of the operator's reach, and where: a copy, a message, a time stamp of an authority.
+    "audit_anchors",
+    metadata,
+    Column("id", KEY, primary_key=True),
+    Column("size", BigInteger, nullable=False, index=True),
+    Column("root", Text, nullable=False),  # base64, as in the checkpoint
+    Column("kind", KEY, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("at", UtcTime),  # the time that is proved, where one is
+    Column("token", Text),  # base64 of the DER answer of a time stamp authority
+)
+audit_openings: Final = Table(
+    # What commitments in leaves commit to, under a key that can be destroyed. In no digest: it must be erasable.
+    "audit_openings",
+    metadata,
+    Column("leaf_id", KEY, primary_key=True),
+    Column("label", KEY, primary_key=True),
+    Column("subject", KEY, nullable=False, index=True),  # a pseudonym
+    Column("nonce", LargeBinary, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+)
+run_seals: Final = Table(
+    # What Dagster had logged of a run when the run ended; the empty id stands for events without a run.
+    "run_seals",
+    metadata,
+    Column("run_id", KEY, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("job", KEY, nullable=False),
+    Column("status", KEY, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("root", Text, nullable=False),  # hex, over the leaf hashes of the stored texts
+    Column("sealed_at", UtcTime, nullable=False),
+)
+sealed_events: Final = Table(
+    # The leaf hash of each event's stored text, so that a changed row can be named; the seal's root covers them.
+    "sealed_events",
+    metadata,
+    Column("run_id", KEY, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("storage_id", BigInteger, nullable=False),  # Dagster's own id of the row, for finding it
+    Column("leaf_hash", LargeBinary, nullable=False),
+)
 
 AUDITED: Final = {
     table.name: table
@@ -308,5 +370,7 @@ AUDITED: Final = {
         charges,
         invoices,
         invoice_counters,
+        audit_anchors,
+        run_seals,
     )
 }

@@ -12,11 +12,14 @@ from itertools import chain, groupby, islice
 from sqlalchemy import Connection, select
 
 from necto_pipelines.audit.note import Verifier
+from necto_pipelines.audit.policy import Policy
 from necto_pipelines.audit.verify import MAX_NAMED_ENTRIES, Fault, FaultKind, StoredLeaf, Verdict, verify_log
 from necto_pipelines.books.audit_log import Name, digests_in, edge, leaves_naming, names_in, read_leaves
 from necto_pipelines.books.columns import row_digest
+from necto_pipelines.books.keys import policy_of, rotations
 from necto_pipelines.books.recording import as_stored, key_of
 from necto_pipelines.books.tables import AUDITED, audit_names
+from necto_pipelines.books.tile_check import TileCheck
 from necto_pipelines.failures import AuditBroken
 
 
@@ -33,21 +36,33 @@ class BooksFault(StrEnum):
     """The index by which leaves are found differs from what the leaves name."""
     HEAD = "head"
     """The stored head of the log does not fit its leaves."""
+    TILE = "tile"
+    """A stored tile does not hold the hashes below it: proofs read from it lead nowhere."""
+    KEYS = "keys"
+    """The leaves about the log's key do not lead to the key that signs, or no checkpoint bears them out."""
 
 
-def verify_books(connection: Connection, checkpoints: Sequence[str], verifier: Verifier, origin: str) -> Verdict:
+def verify_books(
+    connection: Connection, checkpoints: Sequence[str], current: Verifier, saved: Sequence[str] = ()
+) -> Verdict:
     """Verify the books in one snapshot. Nothing stops at the first fault; memory grows with the rows, not the leaves.
 
-    1. Verify the log: its entries, their order, and all checkpoints known (`audit.verify.verify_log`).
-    2. The index of names says of each leaf what the leaf itself says (else NAMES).
-    3. The stored head is that of the entries (else HEAD).
-    4. Each row of each audited table has the digest that the newest leaf naming it gives (else ROW_EDITED, or
+    1. Which keys may have signed which checkpoints follows from the leaves and leads to `current`, the key that signs
+       now (else KEYS).
+    2. Verify the log: its entries, their order, and all checkpoints known (`audit.verify.verify_log`).
+    3. The index of names says of each leaf what the leaf itself says (else NAMES).
+    4. The stored head is that of the entries (else HEAD).
+    5. The stored tiles are those of the entries (else TILE).
+    6. Each row of each audited table has the digest that the newest leaf naming it gives (else ROW_EDITED, or
        ROW_UNLOGGED when no leaf names it).
-    5. Each row that a leaf names is there (else ROW_MISSING).
+    7. Each row that a leaf names is there (else ROW_MISSING).
     """
-    trail = _Trail(connection)
-    verdict = verify_log(trail.watch(read_leaves(connection)), checkpoints, verifier, origin)
-    found = chain(trail.faults(), _head_faults(connection, verdict), _row_faults(connection, trail.newest))
+    trail, tiles = _Trail(connection), TileCheck(connection)
+    policy, key_faults = _policy(connection, [*checkpoints, *saved], current)
+    verdict = verify_log(tiles.watch(trail.watch(read_leaves(connection))), checkpoints, policy, saved)
+    tile_faults = (Fault(BooksFault.TILE, index, what) for index, what in tiles.differing())
+    head_faults = _head_faults(connection, verdict)
+    found = chain(key_faults, trail.faults(), head_faults, tile_faults, _row_faults(connection, trail.newest))
     faults = [*verdict.faults, *islice(found, MAX_NAMED_ENTRIES)]
     if further := sum(1 for _ in found):
         faults.append(Fault(FaultKind.FURTHER, None, f"{further} more faults of rows, not named"))
@@ -66,6 +81,15 @@ def stands_as_logged(connection: Connection, table: str, key: str) -> bool:
     rows = map(dict, connection.execute(select(*as_stored(AUDITED[table])).where(columns[0] == first)).mappings())
     found = next((row for row in rows if key_of(AUDITED[table], row) == key), None)
     return said is not None and found is not None and said[1].get((table, key)) == row_digest(found)
+
+
+def _policy(connection: Connection, checkpoints: Sequence[str], current: Verifier) -> tuple[Policy, list[Fault]]:
+    try:
+        told = rotations(connection, current.name)
+    except AuditBroken as error:
+        return Policy.of(current), [Fault(BooksFault.KEYS, None, str(error))]
+    policy, wrong = policy_of(told, current, checkpoints)
+    return policy, [Fault(BooksFault.KEYS, index, what) for index, what in wrong]
 
 
 class _Trail:

@@ -114,6 +114,10 @@ class Asker:
         """A change that may be repeated because the source makes it idempotent. Raises as `get`."""
         return await AsyncRetrying(**self.policy)(self._change, method, path, body)
 
+    async def post_again(self, path: str, content: bytes, content_type: str) -> RawAnswer:
+        """Hand over bytes that may be handed over twice. Raises as `get`."""
+        return await AsyncRetrying(**self.policy)(self._post, path, content, content_type)
+
     async def change_once(self, method: str, path: str, body: object) -> RawAnswer:
         """A change that must not be repeated. Raises `Unknown` when it may have happened."""
         try:
@@ -175,7 +179,13 @@ class Asker:
         return self.answer(url, body)
 
     async def _change(self, method: str, path: str, body: object) -> RawAnswer:
-        request = self._client().build_request(method, path, json=body)
+        return await self._answered(self._client().build_request(method, path, json=body))
+
+    async def _post(self, path: str, content: bytes, content_type: str) -> RawAnswer:
+        headers = {"content-type": content_type}
+        return await self._answered(self._client().build_request("POST", path, content=content, headers=headers))
+
+    async def _answered(self, request: httpx.Request) -> RawAnswer:
         response, data = await self._whole(request)
         _check_status(_where(request), response, data)
         return self.answer(str(request.url), data)

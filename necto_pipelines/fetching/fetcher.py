@@ -85,6 +85,10 @@ class Fetcher:
         """A change that may be repeated because the source makes it idempotent. Raises as `get`."""
         return on_loop(self._asker.put_again, method, path, body)
 
+    def post_again(self, path: str, content: bytes, content_type: str) -> RawAnswer:
+        """Hand over bytes that may be handed over twice. Raises as `get`."""
+        return on_loop(self._asker.post_again, path, content, content_type)
+
     def change_once(self, method: str, path: str, body: object = None) -> RawAnswer:
         """A change that must not be repeated. Raises `Unknown` when it may have happened."""
         return on_loop(self._asker.change_once, method, path, body)

@@ -19,6 +19,7 @@ from necto_pipelines.jobs.procure import (
     screen_offers,
 )
 from necto_pipelines.procurement.failing_over import give_up
+from necto_pipelines.resources.manifests import planned_steps
 from necto_pipelines.resources.runtime import RuntimeResource
 
 
@@ -37,6 +38,8 @@ def fail_over(context: dg.OpExecutionContext, config: FailoverConfig, runtime: R
     """Give up the failed leases in one decision, close and charge each, and claim the orders to be placed anew."""
     necto = runtime.get()
     inputs = frozen_inputs(context.instance, necto)
+    with necto.books.change(actor_of(context)) as change:
+        change.start_run(planned_steps(context.instance, context.run), inputs=[pin.as_input for pin in inputs.pins])
     given_up = give_up(necto, config.network, inputs, actor_of(context))
     for lease_id, reason in given_up.not_closed:
         context.log.warning("%s is not closed yet and will be tried again: %s", lease_id, reason)

@@ -17,6 +17,7 @@ from necto_pipelines.procurement.deciding import FrozenInputs, route, screen
 from necto_pipelines.procurement.funding import fund, hold
 from necto_pipelines.procurement.procuring import StepResult, place_and_confirm, take_step
 from necto_pipelines.procurement.runtime import Runtime, service
+from necto_pipelines.resources.manifests import planned_steps
 from necto_pipelines.resources.runtime import RuntimeResource
 from necto_pipelines.resources.snapshots import latest_snapshot
 
@@ -56,12 +57,8 @@ def freeze_inputs(context: dg.OpExecutionContext, config: ProcureConfig, runtime
     held = {order.run_id for order in necto.books.orders() if order.run_id and order.run_id != context.run_id}
     dead = {run_id for run_id in held if not (run := instance.get_run_by_id(run_id)) or run.is_finished}
     with necto.books.change(actor_of(context)) as change:
+        change.start_run(planned_steps(instance, context.run), inputs=[pin.as_input for pin in inputs.pins])
         claimed = change.claim(config.order_ids, context.run_id, steal_from=dead)
-        change.note(
-            "run.started",
-            {"orders": len(claimed), "planned": "freeze,screen,route,hold,convert,place,record"},
-            inputs=[{"asset": pin.asset, "data_version": pin.sha256} for pin in inputs.pins],
-        )
     context.add_output_metadata(
         {"orders": len(claimed), "inputs": dg.MetadataValue.json([pin.model_dump(mode="json") for pin in inputs.pins])}
     )
@@ -134,14 +131,14 @@ def place_leases(context: dg.OpExecutionContext, runtime: RuntimeResource, batch
 
 @dg.op(tags={"kind": "audit"})
 def record_run(context: dg.OpExecutionContext, runtime: RuntimeResource, batch: Batch) -> None:
-    """Give the claims back, write the run's end into the trail and sign a checkpoint over all of it."""
+    """Give the claims back, write into the trail what the run did and sign a checkpoint over all of it."""
     necto = runtime.get()
     orders = [necto.books.order(order_id) for order_id in batch.order_ids]
     with necto.books.change(actor_of(context)) as change:
         for order in orders:
             if order.run_id == context.run_id:
                 change.release(order.id)
-        change.note("run.finished", {"orders": len(orders), "states": ",".join(sorted(o.state for o in orders))})
+        change.note("run.outcome", {"orders": len(orders), "states": ",".join(sorted(o.state for o in orders))})
     necto.books.sign()
     leases = [lease for order in orders for lease in necto.books.leases(order_id=order.id)]
     context.log.info(

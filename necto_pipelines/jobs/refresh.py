@@ -6,6 +6,7 @@ from necto_pipelines.sensors.automation import COMPLETE_REFRESH
 
 REFRESH = {"necto/kind": "refresh"}
 _SOURCES_OF_CATALOG = dg.AssetSelection.groups("discovery") & dg.AssetSelection.tag("necto/layer", "source")
+_AUDIT = dg.AssetSelection.groups("audit")
 _PARTITIONED = dg.AssetSelection.assets("usage_charges", "invoices")
 
 refresh_catalog = dg.define_asset_job(
@@ -34,7 +35,7 @@ refresh_telemetry = dg.define_asset_job(
 )
 refresh_all = dg.define_asset_job(
     "refresh_all",
-    selection=dg.AssetSelection.all() - _PARTITIONED,
+    selection=dg.AssetSelection.all() - _PARTITIONED - _AUDIT,
     description="Everything that can be refreshed at once, sources and what is derived from them, in order.",
     tags=REFRESH | COMPLETE_REFRESH,
 )
@@ -44,5 +45,11 @@ bill_month = dg.define_asset_job(
     description="Read a month's charges from the books and issue its invoices.",
     tags={"necto/kind": "billing"},
 )
+pack_month = dg.define_asset_job(
+    "pack_month",
+    selection=dg.AssetSelection.assets("evidence_packs"),
+    description="Pack a month's evidence for an auditor.",
+    tags={"necto/kind": "audit"},
+)
 
-jobs = [refresh_catalog, refresh_market, refresh_clouds, refresh_telemetry, refresh_all, bill_month]
+jobs = [refresh_catalog, refresh_market, refresh_clouds, refresh_telemetry, refresh_all, bill_month, pack_month]

@@ -5,6 +5,7 @@ import dagster as dg
 from necto_pipelines.failures import NectoError
 from necto_pipelines.procurement.runtime import service
 from necto_pipelines.procurement.settling import settle
+from necto_pipelines.resources.manifests import planned_steps
 from necto_pipelines.resources.runtime import RuntimeResource
 
 
@@ -21,6 +22,8 @@ def settle_leases(context: dg.OpExecutionContext, config: SettleConfig, runtime:
     """Close each lease at its network and charge what it used; failures are told after all were tried."""
     necto = runtime.get()
     actor = service("settlement", run_id=context.run_id, job=context.job_name, step=context.op.name)
+    with necto.books.change(actor) as change:
+        change.start_run(planned_steps(context.instance, context.run))
     failed: dict[str, str] = {}
     for lease_id in config.lease_ids:
         try:

@@ -17,7 +17,7 @@ from upath import UPath
 
 from necto_pipelines.audit.note import Signer, decode_base64
 from necto_pipelines.books.engine import MIGRATIONS, open_engine, transaction, version
-from necto_pipelines.books.signing import KEY_FILE
+from necto_pipelines.books.keys import KEY_FILE
 from necto_pipelines.failures import NectoError, Unavailable
 from necto_pipelines.journey.home import prepare_home
 from necto_pipelines.model.clock import Clock, parse_rfc3339

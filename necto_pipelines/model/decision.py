@@ -114,6 +114,13 @@ class InputPin(BaseModel):
     run_id: str | None
     observed_at: str
     """RFC 3339; when the asset was materialized"""
+    leaf: str | None = None
+    """base64 hash of the leaf that names those bytes; None when they were written before there was one"""
+
+    @property
+    def as_input(self) -> dict[str, str]:
+        """What a leaf says about having read this."""
+        return {"asset": self.asset, "sha256": self.sha256} | ({"leaf": self.leaf} if self.leaf else {})
 
 
 class Decision(BaseModel):

@@ -326,3 +326,25 @@ INVOICES = Table(
         "simulated": (FLAG, "true when from the sandbox"),
     },
 )
+EVIDENCE_FILES = Table(
+    "evidence_files",
+    {
+        "path": (TEXT, "place in the evidence pack"),
+        "sha256": (TEXT, "SHA-256 of the file"),
+        "size": (COUNT, "bytes"),
+        "month": (TEXT, "the month the pack is about, YYYY-MM"),
+        "pack_sha256": (TEXT, "SHA-256 of the pack as one ZIP file"),
+    },
+)
+RUN_SEALS = Table(
+    "run_seals",
+    {
+        "run_id": (TEXT, "Dagster run; empty for events that belong to none"),
+        "part": (COUNT, "1 for the seal at the run's end; further ones cover what Dagster wrote later"),
+        "job": (TEXT, "job of the run"),
+        "status": (TEXT, "how the run ended; NONE for events that belong to none"),
+        "events": (COUNT, "events under this seal"),
+        "root": (TEXT, "RFC 6962 root over the SHA-256 leaf hashes of the stored texts, hex"),
+        "sealed_at": (TIME, "when"),
+    },
+)

@@ -81,7 +81,7 @@ def decide(runtime: Runtime, network: str, inputs: FrozenInputs, actor: Actor) -
     now, group = runtime.clock.now(), new_id("fov", runtime.clock)
     places = {(row["network"], row["provider"]): row["region"] for row in records(inputs.offers)}
     organisations = organisations_of(inputs.evidence)
-    pins = [{"asset": pin.asset, "sha256": pin.sha256} for pin in inputs.pins]
+    pins = [pin.as_input for pin in inputs.pins]
     with runtime.books.change(actor) as change:
         standing = [each for each in failed if _still_stands(change, each)]
         decided = [_failover(change, each, group, now, places, organisations) for each in standing]

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+from necto_pipelines.audit.registry import REGISTRY
 from necto_pipelines.books.books import Actor, Books
 from necto_pipelines.market.clouds.port import CloudSource
 from necto_pipelines.market.oracles import PriceOracle
@@ -15,6 +17,9 @@ from necto_pipelines.networks.port import Network
 from necto_pipelines.networks.registry import open_networks
 from necto_pipelines.settings import Settings
 from necto_pipelines.warehouse.warehouse import Warehouse
+
+SIGN_EVERY_S: Final = 1.0
+"""how long a change of the books may stay unsigned while others follow it; the end of a run signs at once"""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,13 @@ def open_books(settings: Settings, clock: Clock) -> Books:
     home.mkdir(parents=True, exist_ok=True)
     url = settings.database_url.get_secret_value() if settings.database_url else f"sqlite:///{home / 'books.db'}"
     return Books.open(
-        url, clock=clock, keys=home / "keys", checkpoints=home / "audit" / "checkpoints", origin=settings.log_origin
+        url,
+        clock=clock,
+        keys=home / "keys",
+        checkpoints=home / "audit" / "checkpoints",
+        origin=settings.log_origin,
+        publish=REGISTRY,
+        sign_every_s=SIGN_EVERY_S,
     )
 
 

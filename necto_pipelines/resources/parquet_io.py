@@ -1,11 +1,14 @@
 """The IO manager of every asset: content-addressed Parquet, and a manifest of the bytes that each step read.
 
 On write the frame must fit its asset's table (`model/tables.py`); the digest of its bytes becomes Dagster's data
-version. On read the newest usable materialization is looked up, its bytes are verified, and its event id and digest are
-noted for the manifest of what the step then writes.
+version, and a leaf of the audit log names bytes and inputs before Dagster hears of them. On read the newest usable
+materialization is looked up, its bytes are verified, and its event id, digest and leaf are noted for what the step then
+writes.
 """
 
+from base64 import b64encode
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,9 +19,21 @@ import pyarrow as pa
 from necto_pipelines.failures import PermanentFailure
 from necto_pipelines.model import tables
 from necto_pipelines.model.tables import Table, records
-from necto_pipelines.procurement.runtime import Runtime
+from necto_pipelines.procurement.runtime import Runtime, service
+from necto_pipelines.resources.manifests import planned_steps
 from necto_pipelines.resources.runtime import RuntimeResource
-from necto_pipelines.resources.snapshots import INPUTS, MODE, SHA256, Materialization, newest, newest_usable
+from necto_pipelines.resources.snapshots import (
+    INPUTS,
+    LEAF_HASH,
+    LEAF_INDEX,
+    MODE,
+    SHA256,
+    Materialization,
+    newest,
+    newest_usable,
+    pin_name,
+)
+from necto_pipelines.warehouse.warehouse import Blob
 
 PARQUET_IO: Final = "parquet_io"
 """the key under which assets ask for this IO manager; values between ops use Dagster's default"""
@@ -28,6 +43,8 @@ TABLES: Final = {table.name: table for table in vars(tables).values() if isinsta
 PREVIEW_ROWS: Final = 5
 _OBSERVED: Final = ("observed_at", "evidence_observed_at")
 """columns that tell when the source answered"""
+_INPUTS_PER_LEAF: Final = 16
+"""an input takes about 160 bytes in a leaf, and a leaf holds 4 KiB"""
 
 
 class ParquetIOManager(dg.IOManager):
@@ -58,6 +75,7 @@ class ParquetIOManager(dg.IOManager):
             ),
         }
         metadata |= _mode(obj, inputs) | _age(obj, runtime.clock.now())
+        metadata |= _logged(runtime, context, blob, inputs.values(), metadata.get(MODE))
         context.add_output_metadata(metadata)
         # The documented ways to give a data version need the digest before the IO manager has written the bytes.
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(blob.sha256))
@@ -110,6 +128,33 @@ def preview(frame: pd.DataFrame, rows: int = PREVIEW_ROWS) -> dg.TableMetadataVa
         [dg.TableRecord({name: _shown(value) for name, value in row.items()}) for row in records(frame.head(rows))],
         schema=dg.TableSchema(columns=[dg.TableColumn(name=str(name)) for name in frame.columns]),
     )
+
+
+def _logged(
+    runtime: Runtime, context: dg.OutputContext, blob: Blob, inputs: Collection[Materialization], mode: str | None
+) -> dict[str, Any]:
+    """Write the leaf `asset.materialized`; the metadata that leads to it. Very many inputs take further leaves."""
+    step, asset = context.step_context, context.asset_key.to_user_string()
+    partitions = ",".join(context.asset_partition_keys) if context.has_asset_partitions else None
+    name = pin_name(asset, partitions)[:300]
+    read = sorted((made.pin.as_input for made in inputs), key=lambda each: each["asset"])
+    parts = [read[start : start + _INPUTS_PER_LEAF] for start in range(0, len(read), _INPUTS_PER_LEAF)] or [[]]
+    body = {"rows": blob.rows} | ({"mode": mode} if mode else {})
+    actor = service("assets", run_id=step.run_id, job=step.job_name, step=step.step.key)
+    with runtime.books.change(actor) as change:
+        change.start_run(planned_steps(step.instance, step.dagster_run))
+        indexes = [
+            change.note(
+                "asset.materialized",
+                body if len(parts) == 1 else body | {"part": number, "parts": len(parts)},
+                {"asset": name},
+                inputs=part,
+                blobs=[{"name": name, "sha256": blob.sha256, "size": blob.size}],
+            )
+            for number, part in enumerate(parts, start=1)
+        ]
+    (leaf,) = runtime.books.leaves(indexes[0], indexes[0] + 1)
+    return {LEAF_INDEX: leaf.index, LEAF_HASH: b64encode(leaf.leaf_hash).decode()}
 
 
 def _fitted(table: Table, frame: pd.DataFrame, asset: str) -> pa.Table:

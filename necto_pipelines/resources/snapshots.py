@@ -24,6 +24,10 @@ INPUTS: Final = "necto/inputs"
 MODE: Final = "necto/mode"
 """metadata of a materialization: live, sandbox or snapshot, comma-separated"""
 ROWS: Final = "dagster/row_count"
+LEAF_INDEX: Final = "audit/leaf_index"
+"""metadata of a materialization: the place of its leaf in the audit log; `necto audit prove INDEX` proves it"""
+LEAF_HASH: Final = "audit/leaf_hash"
+"""metadata of a materialization: base64 hash of that leaf, by which leaves about what was made from it name it"""
 
 GUARDS: Final[Mapping[str, str]] = {
     "provider_catalog": "catalog_expectations",
@@ -49,6 +53,8 @@ class Materialization:
     code_version: str | None
     at: datetime
     inputs: Mapping[str, Mapping[str, Any]]
+    leaf: str | None = None
+    """base64 hash of its leaf; None when it was written before there was one"""
 
     @property
     def name(self) -> str:
@@ -64,6 +70,7 @@ class Materialization:
             storage_id=self.storage_id,
             run_id=self.run_id,
             observed_at=rfc3339(self.at),
+            leaf=self.leaf,
         )
 
 
@@ -153,6 +160,7 @@ def _read(asset: str, record: dg.EventLogRecord) -> Materialization:
         code_version=(event.tags or {}).get("dagster/code_version"),
         at=datetime.fromtimestamp(record.timestamp, UTC),
         inputs=metadata.get(INPUTS, {}),
+        leaf=str(metadata[LEAF_HASH]) if LEAF_HASH in metadata else None,
     )
 
 

@@ -69,6 +69,11 @@ class Warehouse:
         """A source's answer as it came. `AuditBroken` when the bytes are gone or no longer what they were."""
         return _read(self._raw_path(sha256), sha256)
 
+    def read_bytes(self, sha256: str) -> bytes:
+        """What is kept under this digest, frame or raw answer, byte for byte. `AuditBroken` as for `read_raw`."""
+        frame = self._frame_path(sha256)
+        return _read(frame if frame.exists() else self._raw_path(sha256), sha256)
+
     def has(self, sha256: str) -> bool:
         """True when a frame or a raw answer of this digest is stored."""
         return self._frame_path(sha256).exists() or self._raw_path(sha256).exists()

@@ -63,7 +63,7 @@ def append_fifty(opened: Books, number: int) -> list[int]:
     indexes = []
     for count in range(50):
         with opened.change(ACTOR) as change:
-            indexes.append(change.note("test.appended", {"writer": number, "count": count}))
+            indexes.append(change.note("run.started", {"planned": f"writer {number}", "steps": count}))
     return indexes
 
 
@@ -113,7 +113,7 @@ def sign_often(opened: Books, number: int) -> int:
     signed = 0
     for _ in range(10):
         with opened.change(ACTOR) as change:
-            change.note("test.appended", {"writer": number})
+            change.note("run.started", {"planned": f"writer {number}"})
         signed += opened.sign() is not None
     return signed
 
@@ -127,8 +127,8 @@ def test_four_processes_append_fifty_leaves_each_without_a_gap(books: Books, bac
     assert sorted(index for each in indexes for index in each) == list(range(200))
     for each in indexes:
         assert each == sorted(each)
-    found = Counter(event["body"]["writer"] for event in events(books))
-    assert found == {0: 50, 1: 50, 2: 50, 3: 50}
+    found = Counter(event["body"]["planned"] for event in events(books))
+    assert found == {f"writer {number}": 50 for number in range(4)}
     assert books.verify().ok
 
 
@@ -212,7 +212,7 @@ def test_processes_that_open_new_books_at_once_share_one_key(
 def die_in_a_change(backend: Backend, ready: Any) -> None:
     with backend.open().change(ACTOR) as change:
         change.set_budget("research", Decimal(1))
-        change.note("run.finished", {})
+        change.note("run.started", {"planned": "to die"})
         change.finish()
         ready.set()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -15,10 +15,10 @@ from necto_pipelines.model.lease import EffectState
 from necto_pipelines.model.state import LeaseState, OrderState
 from necto_pipelines.networks.port import Bid, Deployment
 from necto_pipelines.procurement.invoicing import invoice_files, issue_month
+from necto_pipelines.procurement.proof_bundle import trace
 from necto_pipelines.procurement.sdl_orders import order_from_sdl
 from necto_pipelines.procurement.settling import due_leases, settle
 from necto_pipelines.procurement.submission import submit
-from necto_pipelines.procurement.tracing import trace_invoice
 
 pytestmark = pytest.mark.integration
 
@@ -45,9 +45,9 @@ def test_an_order_becomes_a_lease_an_invoice_and_a_proof(world: World) -> None:
     assert all(path.stat().st_size > 0 for path in (files.json, files.csv, files.pdf))
     assert invoice.total_usd == sum(line.amount_usd for line in invoice.lines)
     assert issue_month(world.runtime, "2026-11") == [invoice]
-    walk = trace_invoice(world.runtime, invoice.number)
-    assert walk.all_proved()
-    kinds = {walk.kind} | {hop.kind for hop in _all_hops(walk)}
+    bundle = trace(world.runtime, invoice.number)
+    assert bundle.ok
+    kinds = {hop.kind for hop in bundle.hops}
     assert {"invoice", "line", "charge", "lease", "decision", "data", "raw answer", "conversion"} <= kinds
     world.runtime.books.sign()
     assert world.runtime.books.verify().ok
@@ -278,12 +278,6 @@ def test_an_order_that_ends_without_a_lease_gives_back_all_but_what_conversions_
     budget = world.runtime.books.budget("research")
     assert budget.held_usd == 0
     assert budget.spent_usd == cost > 0
-
-
-def _all_hops(hop):  # type: ignore[no-untyped-def]
-    for below in hop.hops:
-        yield below
-        yield from _all_hops(below)
 
 
 SDL = """\

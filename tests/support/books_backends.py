@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, make_url, text
 
 from necto_pipelines.audit.merkle import CompactRange
 from necto_pipelines.books.books import Actor, Books
@@ -89,6 +89,12 @@ class PostgresServer:
         """The URL of a new database without any tables."""
         name = f"t{uuid4().hex}"
         self.execute(f"CREATE DATABASE {name}")
+        return self._of(name)
+
+    def copy_of(self, url: str) -> str:
+        """The URL of a new database like the one at `url`, to which nobody may be connected."""
+        name, template = f"t{uuid4().hex}", make_url(url).database
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self._of(name)
 
     def execute(self, statement: str) -> None:

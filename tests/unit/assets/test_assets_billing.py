@@ -83,6 +83,7 @@ class FakeBooks:
     known_charges: list[Charge] = field(default_factory=lambda: [a_charge("chg_1", "5.004")])
     issued: list[Invoice] = field(default_factory=list)
     actors: list[Any] = field(default_factory=list)
+    """who issued each invoice"""
 
     def sign(self) -> None:
         """Nothing is signed here."""
@@ -102,10 +103,11 @@ class FakeBooks:
 
     @contextmanager
     def change(self, actor: Any) -> Iterator["FakeBooks"]:
-        self.actors.append(actor)
+        self._actor = actor
         yield self
 
     def issue_invoice(self, tenant: str, month: str, build: Callable[[str, Sequence[Charge]], Invoice]) -> Invoice:
+        self.actors.append(self._actor)
         number = f"NECTO-2026-{len(self.issued) + 1:06}"
         due = [charge for charge in self.charges(month, invoiced=False) if charge.tenant == tenant]
         self.issued.append(build(number, due))

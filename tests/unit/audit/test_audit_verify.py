@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from necto_pipelines.audit.checkpoint import Checkpoint, sign_checkpoint
 from necto_pipelines.audit.merkle import EMPTY_ROOT, leaf_hash, root_of
 from necto_pipelines.audit.note import Signer
+from necto_pipelines.audit.policy import Policy
 from necto_pipelines.audit.verify import MAX_NAMED_ENTRIES, FaultKind, StoredLeaf, Verdict, verify_log
 
 LOG = leaves(20)
@@ -17,7 +18,7 @@ NOTES = [signed(LOG, size) for size in (0, 5, 12, 20)]
 
 
 def verdict_of(entries, notes=NOTES):
-    return verify_log(iter(entries), notes, SIGNER.verifier, ORIGIN)
+    return verify_log(iter(entries), notes, Policy.of(SIGNER.verifier, ORIGIN))
 
 
 def kinds(verdict):

@@ -12,6 +12,7 @@ from necto_pipelines.books.books import Books
 from necto_pipelines.failures import IllegalTransition, InvalidInput, PermanentFailure, Refused
 from necto_pipelines.model.invoice import Invoice
 from necto_pipelines.model.lease import Budget, Charge
+from necto_pipelines.model.state import OrderState
 
 
 def budget_of(books: Books, cost_centre: str = "research") -> tuple[Decimal, Decimal, Decimal]:
@@ -105,11 +106,11 @@ def test_a_hold_beyond_the_budget_is_refused_and_the_change_may_go_on(books: Boo
     with books.change(ACTOR) as change:
         with pytest.raises(Refused) as failure:
             change.hold(second.id, Decimal("40.01"))
-        change.note("budget.refused", {"usd": "40.01"})
+        change.move_order(second.id, OrderState.WAITING, reason=str(failure.value))
     assert failure.value.code == "over_budget"
     assert "40.00 is left" in str(failure.value)
     assert (books.hold(second.id), budget_of(books)) == (None, (100, 60, 0))
-    assert events(books)[-1]["type"] == "budget.refused"
+    assert events(books)[-1]["body"]["reason"] == str(failure.value)
 
 
 def test_what_was_really_spent_is_booked_even_beyond_the_hold_and_then_nothing_more_is_held(books: Books):

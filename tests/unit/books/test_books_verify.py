@@ -18,6 +18,7 @@ from support.samples import (
     sample_usage,
 )
 
+from necto_pipelines.audit.checkpoint import Checkpoint
 from necto_pipelines.audit.leaf import leaf_bytes
 from necto_pipelines.audit.merkle import CompactRange, leaf_hash
 from necto_pipelines.books.books import Books
@@ -26,6 +27,7 @@ from necto_pipelines.books.engine import open_engine, transaction
 from necto_pipelines.books.signing import stored_notes
 from necto_pipelines.books.tables import AUDITED
 from necto_pipelines.failures import AuditBroken, NectoError
+from necto_pipelines.model.anchor import AnchorKind
 
 
 @pytest.fixture
@@ -44,6 +46,8 @@ def full(books: Books) -> Books:
         change.record_failovers([sample_failover(order_id, lease.id)])
         change.open_lease(sample_lease(order_id, lease.decision_id, "lse_2", replaces=lease.id))
         change.issue_invoice("acme", "2026-11", sample_invoice)
+        change.record_anchor(AnchorKind.COPY, "file", Checkpoint("necto.test/audit", 4, bytes(32)))
+        change.seal_run("run-1", "procure", "SUCCESS", [(1, b"an event")])
     books.sign()
     assert books.verify().ok
     return books
@@ -82,7 +86,7 @@ def test_a_checkpoint_signed_during_a_verification_is_not_taken_for_a_cut_off_ta
         full.sign()
         return notes
 
-    monkeypatch.setattr("necto_pipelines.books.books.stored_notes", sign_after_reading)
+    monkeypatch.setattr("necto_pipelines.books.upkeep.stored_notes", sign_after_reading)
     size = full.audit_size()
     verdict = full.verify()
     assert (verdict.ok, verdict.size, full.audit_size()) == (True, size, size + 1)
@@ -173,7 +177,7 @@ def test_one_byte_of_any_leaf_is_found_and_the_leaf_is_named(full: Books, backen
 
 def test_one_byte_of_any_leaf_with_its_hash_made_to_fit_is_found_by_the_signed_root(full: Books, backend: Backend):
     for entry in full.leaves():
-        changed = entry.leaf.replace(b'"v":1', b'"v":2')
+        changed = entry.leaf.replace(b'"v":2', b'"v":1')
         _put(backend, entry.index, changed, leaf_hash(changed))
         named = [(kind, index) for kind, index, _ in faults(full)]
         assert ("root", 0 if entry.index < 4 else 4) in named
