@@ -5,15 +5,15 @@ from typing import Any
 
 import dagster as dg
 
-from necto_pipelines.assets import billing, compliance, discovery, evidence_pack, market, reliability
-from necto_pipelines.checks import expectations, invariants
+from necto_pipelines.assets import audit_trail, billing, compliance, discovery, evidence_pack, market, reliability
+from necto_pipelines.checks import expectations, invariants, reconciliation
 from necto_pipelines.jobs import anchoring as anchor_jobs
-from necto_pipelines.jobs import failover, procure, refresh, settle
+from necto_pipelines.jobs import failover, procure, reconcile, refresh, settle
 from necto_pipelines.networks.registry import open_networks
 from necto_pipelines.resources.parquet_io import PARQUET_IO, parquet_io_manager
 from necto_pipelines.resources.runtime import RuntimeResource
 from necto_pipelines.schedules import schedules
-from necto_pipelines.sensors import anchoring, automation, health, leases, orders
+from necto_pipelines.sensors import anchoring, automation, health, leases, orders, sealing
 from necto_pipelines.settings import Settings
 
 # Dagster binds resources to sensors through a parameter of its own that it calls beta; the text says nothing to a user.
@@ -29,6 +29,7 @@ assets = [
     billing.leases,
     billing.usage_charges,
     billing.invoices,
+    audit_trail.audit_trail,
     evidence_pack.evidence_packs,
 ]
 """besides the group `discovery`, which has an asset for each network that is set up"""
@@ -37,9 +38,23 @@ checks = [
     invariants.compliance_fails_closed,
     invariants.savings_recomputed,
     invariants.invoices_readd,
+    reconciliation.dagster_rows_as_sealed,
 ]
-jobs = [*refresh.jobs, procure.procure, settle.settle_job, anchor_jobs.anchor_job, failover.failover_job]
-sensors = [automation.derived_assets, orders.pending_orders, anchoring.due_checkpoints, leases.finished_leases]
+jobs = [
+    *refresh.jobs,
+    procure.procure,
+    settle.settle_job,
+    failover.failover_job,
+    anchor_jobs.anchor_job,
+    reconcile.reconcile_job,
+]
+sensors = [
+    automation.derived_assets,
+    orders.pending_orders,
+    leases.finished_leases,
+    sealing.seal_ended_runs,
+    anchoring.due_checkpoints,
+]
 """besides one for each network that is set up, which watches its leases"""
 resources: dict[str, Any] = {
     "runtime": RuntimeResource(),

@@ -4,6 +4,8 @@
 import dagster as dg
 
 from necto_pipelines.assets.billing import MONTHS
+from necto_pipelines.checks.reconciliation import EVERYTHING, EXTENT
+from necto_pipelines.jobs.reconcile import reconcile_job
 from necto_pipelines.jobs.refresh import (
     bill_month,
     pack_month,
@@ -43,6 +45,21 @@ telemetry = dg.ScheduleDefinition(
     cron_schedule="*/15 * * * *",
     default_status=RUNNING,
 )
+history = dg.ScheduleDefinition(
+    name="history",
+    description="Hold the newest runs against their seals.",
+    job=reconcile_job,
+    cron_schedule="40 * * * *",
+    default_status=RUNNING,
+)
+whole_history = dg.ScheduleDefinition(
+    name="whole_history",
+    description="Hold all runs against their seals.",
+    job=reconcile_job,
+    cron_schedule="10 3 * * *",
+    tags={EXTENT: EVERYTHING},
+    default_status=RUNNING,
+)
 
 
 @dg.schedule(
@@ -73,4 +90,4 @@ def evidence(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"evidence-{month.start:%Y-%m}", partition_key=f"{month.start:%Y-%m}")
 
 
-schedules = [discovery, token_market, cloud_market, telemetry, billing, evidence]
+schedules = [discovery, token_market, cloud_market, telemetry, history, whole_history, billing, evidence]

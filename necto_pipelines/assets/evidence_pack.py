@@ -10,6 +10,7 @@ from necto_pipelines.model.tables import EVIDENCE_FILES
 from necto_pipelines.procurement.evidence_pack import pack_month
 from necto_pipelines.procurement.runtime import service
 from necto_pipelines.resources.failed_checks import failed_checks
+from necto_pipelines.resources.manifests import planned_steps
 from necto_pipelines.resources.parquet_io import PARQUET_IO, table_metadata
 from necto_pipelines.resources.runtime import RuntimeResource
 
@@ -19,7 +20,7 @@ from necto_pipelines.resources.runtime import RuntimeResource
     group_name="audit",
     owners=["team:compliance"],
     kinds={"file", "parquet"},
-    tags={"necto/layer": "evidence"},
+    tags={"necto/layer": "books"},
     metadata=table_metadata(EVIDENCE_FILES),
     code_version="1",
     partitions_def=MONTHS,
@@ -30,6 +31,8 @@ def evidence_packs(context: dg.AssetExecutionContext, runtime: RuntimeResource) 
     """The files of the pack, by path. A pack that shows a failure is kept, and then the run fails."""
     month, necto = context.partition_key, runtime.get()
     actor = service("audit", run_id=context.run.run_id, job=context.run.job_name, step="evidence_packs")
+    with necto.books.change(actor) as change:
+        change.start_run(planned_steps(context.instance, context.run))
     pack = pack_month(necto, month, actor, failed_checks(context.instance, month))
     if not pack.ok:
         raise PermanentFailure(f"the evidence of {month} does not hold: index.html in {pack.path} says what failed")

@@ -14,6 +14,8 @@ from necto_pipelines.cli.audit_export import export, serve
 from necto_pipelines.cli.audit_keys import continue_log, incidents, read_note, resolve, rotate_key
 from necto_pipelines.cli.evidence import pack
 from necto_pipelines.cli.output import NEGATIVE, AsJson, Home, opened_books, print_json, stdout
+from necto_pipelines.cli.privacy import events
+from necto_pipelines.cli.reconcile import reconcile
 from necto_pipelines.cli.trace import trace
 
 app = typer.Typer(help="The audit trail: check it, prove from it, export it, walk it.", no_args_is_help=True)
@@ -68,6 +70,8 @@ app.command()(export)
 app.command()(serve)
 app.command()(trace)
 app.command()(pack)
+app.command()(reconcile)
+app.command()(events)
 app.command()(rotate_key)
 app.command("continue")(continue_log)
 app.command()(incidents)

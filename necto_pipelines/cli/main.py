@@ -29,7 +29,9 @@ COMMANDS: Final = {
     "invoice": ("money.invoices", "Invoices and their files."),
     "doctor": ("doctor.doctor", "Which sources are set up, reachable and signed in, and what to do."),
     "render": ("render.app", "Rendering jobs on Render: what they would cost."),
-    "audit": ("audit.app", "The audit trail: check it, prove from it, walk it."),
+    "audit": ("audit.app", "The audit trail: check it, prove from it, export it, walk it."),
+    "privacy": ("privacy.app", "Personal data: whose, what for, showing and erasing it."),
+    "database": ("database.app", "The database of the books: what an application may do there."),
 }
 """command or group -> where it stands in this package, and its line in the list"""
 

@@ -4,6 +4,7 @@ Thin ops over `procurement`: each says what it did in its metadata. A run may be
 its orders over and goes on from the books, never from what this run remembered.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,7 +139,9 @@ def record_run(context: dg.OpExecutionContext, runtime: RuntimeResource, batch: 
         for order in orders:
             if order.run_id == context.run_id:
                 change.release(order.id)
-        change.note("run.outcome", {"orders": len(orders), "states": ",".join(sorted(o.state for o in orders))})
+        ended = Counter(order.state for order in orders)
+        states = ",".join(f"{state}:{count}" for state, count in sorted(ended.items()))
+        change.note("run.outcome", {"orders": len(orders), "states": states})
     necto.books.sign()
     leases = [lease for order in orders for lease in necto.books.leases(order_id=order.id)]
     context.log.info(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Protocol
 
 import dagster as dg
@@ -10,11 +11,14 @@ import httpx
 from necto_pipelines.definitions import build_definitions
 from necto_pipelines.failures import PermanentFailure, Unavailable
 from necto_pipelines.journey.orphans import this_process
+from necto_pipelines.model.clock import SystemClock
 from necto_pipelines.model.order import Order
 from necto_pipelines.model.state import OrderState
 from necto_pipelines.procurement.procuring import due_orders
 from necto_pipelines.procurement.runtime import Runtime
+from necto_pipelines.procurement.sealing import SETTLE_S, seal_ended
 from necto_pipelines.procurement.settling import due_leases
+from necto_pipelines.resources.dagster_events import event_rows
 from necto_pipelines.resources.runtime import prepared
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -43,6 +47,9 @@ class Driver(Protocol):
 
     def until(self, runtime: Runtime, order_id: str, states: Collection[OrderState], timeout_s: float) -> Order:
         """Return the order once it stands in one of `states`. Unavailable when it does not in time."""
+
+    def seal(self, runtime: Runtime) -> str:
+        """See to it that what Dagster logged of the runs is sealed; says how, for a person."""
 
 
 class InProcess:
@@ -82,6 +89,13 @@ class InProcess:
             else:
                 runtime.clock.sleep(1)
         return order
+
+
+    def seal(self, runtime: Runtime) -> str:
+        # Nobody else writes events of runs of this process: there is nothing to wait for.
+        settled = SystemClock().now() + timedelta(seconds=SETTLE_S)
+        sealed = seal_ended(event_rows(self._instance), runtime.books, now=settled)
+        return f"what Dagster logged of {sealed.runs} runs cannot be changed unseen"
 
 
 class ThroughDaemon:
@@ -126,6 +140,9 @@ class ThroughDaemon:
                 raise Unavailable(f"order {order_id} is still {order.state} after {timeout_s:g} s: {order.reason}")
             time.sleep(0.3)
         return order
+
+    def seal(self, runtime: Runtime) -> str:
+        return f"a sensor seals what Dagster logged of each run, {SETTLE_S:g} s after its end"
 
     def _finished(self, run_id: str, job: str, timeout_s: float = 600) -> None:
         deadline = time.monotonic() + timeout_s

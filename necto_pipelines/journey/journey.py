@@ -90,6 +90,8 @@ def carry_order(runtime: Runtime, driver: Driver, clock: SandboxClock, steps: St
     with steps.step("Refresh every asset again") as note:
         driver.run("refresh_all")
         note("time has moved on: the next order finds fresh offers")
+    with steps.step("Seal the runs") as note:
+        note(driver.seal(runtime))
     return Carried(order, invoice, verify_trail(runtime, steps))
 
 

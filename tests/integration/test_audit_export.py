@@ -44,9 +44,7 @@ def accepted(script: Path, folder: Path, vkey: str) -> str:
         pytest.param(
             LARGE,
             marks=[
-                pytest.mark.skipif(
-                    not os.environ.get("NECTO_FULL_TESTS"), reason="minutes; NECTO_FULL_TESTS=1 runs it"
-                ),
+                pytest.mark.skipif(not os.environ.get("NECTO_FULL_TESTS"), reason="for minutes: NECTO_FULL_TESTS=1"),
                 pytest.mark.timeout(3600),
             ],
         ),

@@ -39,14 +39,18 @@ ASSETS = {
     "leases": ("billing", set()),
     "usage_charges": ("billing", set()),
     "invoices": ("billing", {"usage_charges", "leases"}),
+    "audit_trail": ("audit", set()),
+    "evidence_packs": ("audit", {"invoices"}),
 }
 JOBS = {
     "refresh_catalog": {"akash_offers", "render_offers", "aethir_offers", "provider_evidence"},
     "refresh_market": {"token_prices"},
     "refresh_clouds": {"cloud_prices"},
     "refresh_telemetry": {"lease_telemetry"},
-    "refresh_all": set(ASSETS) - {"usage_charges", "invoices"},
+    "refresh_all": set(ASSETS) - {"usage_charges", "invoices", "audit_trail", "evidence_packs"},
     "bill_month": {"leases", "usage_charges", "invoices"},
+    "pack_month": {"evidence_packs"},
+    "reconcile": {"audit_trail"},
 }
 SCHEDULES = {
     "discovery": ("refresh_catalog", "*/15 * * * *"),
@@ -54,6 +58,9 @@ SCHEDULES = {
     "cloud_market": ("refresh_clouds", "20 4 * * *"),
     "telemetry": ("refresh_telemetry", "*/15 * * * *"),
     "billing": ("bill_month", "30 2 1 * *"),
+    "evidence": ("pack_month", "30 3 2 * *"),
+    "history": ("reconcile", "40 * * * *"),
+    "whole_history": ("reconcile", "10 3 * * *"),
 }
 CHECKS = {
     "akash_offers:source_answered",
@@ -66,6 +73,7 @@ CHECKS = {
     "compliance_scores:compliance_fails_closed",
     "price_comparison:savings_recomputed",
     "invoices:invoices_readd",
+    "audit_trail:dagster_rows_as_sealed",
 }
 
 
@@ -130,7 +138,7 @@ def test_the_jobs_and_what_they_materialize(defs: dg.Definitions) -> None:
         for name in repository.job_names
         if not name.startswith("__")
     }
-    assert found == JOBS | {"procure": set(), "settle": set(), "failover": set()}
+    assert found == JOBS | {"procure": set(), "settle": set(), "failover": set(), "anchor": set()}
 
 
 def test_only_a_job_that_refreshes_all_that_is_derived_says_so(defs: dg.Definitions) -> None:
@@ -149,7 +157,8 @@ def test_the_schedules_run_from_the_start(defs: dg.Definitions) -> None:
 def test_the_sensors_run_from_the_start(defs: dg.Definitions) -> None:
     sensors = {sensor.name: sensor for sensor in defs.get_repository_def().sensor_defs}
     watches = {"watch_akash", "watch_render", "watch_aethir"}
-    assert set(sensors) == {"derived_assets", "pending_orders", "finished_leases"} | watches
+    ours = {"derived_assets", "pending_orders", "finished_leases", "seal_ended_runs", "due_checkpoints"}
+    assert set(sensors) == ours | watches
     assert {sensor.default_status for sensor in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 

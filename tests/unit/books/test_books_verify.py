@@ -45,9 +45,9 @@ def full(books: Books) -> Books:
         change.record_health(sample_health(lease.id))
         change.record_failovers([sample_failover(order_id, lease.id)])
         change.open_lease(sample_lease(order_id, lease.decision_id, "lse_2", replaces=lease.id))
-        change.issue_invoice("acme", "2026-11", sample_invoice)
         change.record_anchor(AnchorKind.COPY, "file", Checkpoint("necto.test/audit", 4, bytes(32)))
-        change.seal_run("run-1", "procure", "SUCCESS", [(1, b"an event")])
+        change.seal_run("run-1", "procure", "SUCCESS", [(1, bytes(32))])
+        change.issue_invoice("acme", "2026-11", sample_invoice)
     books.sign()
     assert books.verify().ok
     return books
@@ -202,7 +202,7 @@ def test_a_tail_cut_off_with_everything_that_speaks_of_it_is_found_by_the_files(
         edge.append(entry.leaf_hash)
     with backend.sql() as connection:
         gone = ("charges", "usage", "invoices", "invoice_counters", "conversions", "holds", "effects")
-        for table in (*gone, "lease_health", "failovers", "replacements"):
+        for table in (*gone, "lease_health", "failovers", "replacements", "audit_anchors", "run_seals", "sealed_events"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
         connection.exec_driver_sql("DELETE FROM leases WHERE id = 'lse_2'")
         connection.exec_driver_sql("UPDATE budgets SET held_usd = '0'")
