@@ -77,27 +77,11 @@ def order_life(world: World, cost_centre: str, random: Random) -> Iterator[str]:
 
 def _attempt(world: World, order: Order, to_close: list[Lease], random: Random) -> Generator[str, None, bool]:
     """Route, hold, fund and place once, and let the lease run; returns whether the order has ended."""
-    runtime, books = world.runtime, world.books
-    if not _decide(world, order, random):
-        yield "routing refuses it: no offer within its budget"
-        return True
-    yield f"routed to {choice_of(runtime, order)[1].offer_id}"
-    if random.random() < 0.05:
-        cancel(books, order.id, ACTOR)
-        yield "cancelled before its hold"
-        return True
-    hold(runtime, order, ACTOR)
+    books = world.books
+    stopped = yield from _held(world, order, random)
+    if stopped is not None:
+        return stopped
     order = books.order(order.id)
-    if order.state is OrderState.REFUSED:
-        yield f"holding is refused: {order.reason}"
-        return True
-    if order.state is OrderState.WAITING:
-        yield f"waits for its budget: {order.reason}"
-        if random.random() < 0.2:
-            cancel(books, order.id, ACTOR)
-            yield "cancelled while it waited"
-            return True
-        return False
     standing = books.hold(order.id)
     yield f"holds {standing.usd if standing else 0} USD"
     yield from _funded(world, order)
@@ -120,6 +104,32 @@ def _attempt(world: World, order: Order, to_close: list[Lease], random: Random) 
         if to_close:
             yield "closing a lease is not answered"
     return ended
+
+
+def _held(world: World, order: Order, random: Random) -> Generator[str, None, bool | None]:
+    """Route and hold; returns None when it holds, else whether the order has ended or needs another attempt."""
+    runtime, books = world.runtime, world.books
+    if not _decide(world, order, random):
+        yield "routing refuses it: no offer within its budget"
+        return True
+    yield f"routed to {choice_of(runtime, order)[1].offer_id}"
+    if random.random() < 0.05:
+        cancel(books, order.id, ACTOR)
+        yield "cancelled before its hold"
+        return True
+    hold(runtime, order, ACTOR)
+    order = books.order(order.id)
+    if order.state is OrderState.REFUSED:
+        yield f"holding is refused: {order.reason}"
+        return True
+    if order.state is not OrderState.WAITING:
+        return None
+    yield f"waits for its budget: {order.reason}"
+    if random.random() < 0.2:
+        cancel(books, order.id, ACTOR)
+        yield "cancelled while it waited"
+        return True
+    return False
 
 
 def _request(world: World, cost_centre: str, random: Random) -> OrderRequest:

@@ -18,9 +18,11 @@ from sqlalchemy import Connection, select
 from necto_pipelines.audit.merkle import HASH_BYTES
 from necto_pipelines.audit.policy import Policy
 from necto_pipelines.audit.proof import tlog_proof
+from necto_pipelines.audit.registry import registry_bytes
 from necto_pipelines.audit.tiles import WIDTH, Tile, entry_bundle, tiles_for
 from necto_pipelines.books import tiles
 from necto_pipelines.books.anchors import TIMED
+from necto_pipelines.books.columns import canonical
 from necto_pipelines.books.files import locked_folder, replace_file, sync_folder
 from necto_pipelines.books.tables import audit_anchors
 from necto_pipelines.failures import AuditBroken, InvalidInput, Problem
@@ -35,6 +37,8 @@ _STAGING: Final = ".writing"
 """where files are written before they are moved to their places; what a crash left there goes with the next export"""
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
+Openings = Mapping[int, Mapping[str, Mapping[str, str]]]
+"""index -> label -> `salt` (base64) and `value`"""
 Progress = Callable[[int, int], None]
 """told how many entries' files and proofs are done, of how many"""
 
@@ -57,11 +61,12 @@ class Exported:
 class Export:
     """A folder under way to hold the log as its newest checkpoint has it."""
 
-    def __init__(self, folder: Path, notes: Mapping[int, str]) -> None:
-        """`notes` are all checkpoints by size, at least one."""
+    def __init__(self, folder: Path, notes: Mapping[int, str], openings: Openings) -> None:
+        """`notes` are all checkpoints by size, at least one; `openings` what of committed values may be seen."""
         self._folder = folder
         self._staging = folder / _STAGING
         self._notes = notes
+        self._openings = openings
         self._size = max(notes)
         self._written = 0
         self._lasting: set[Path] = set()
@@ -73,7 +78,7 @@ class Export:
 
         1. Tiles and entries; full ones that stand already are left alone.
         2. Proofs, to the newest checkpoint.
-        3. Time stamps, earlier checkpoints, keys and policy.
+        3. Time stamps, openings, earlier checkpoints, keys, policy, and the registry of event types.
         4. The newest checkpoint.
         5. Partial tiles go whose full tile is there; other partial ones stay for readers of an earlier checkpoint.
 
@@ -102,10 +107,12 @@ class Export:
         for done in self._write_proofs(connection, first):
             tell(self._size + done, total)
         self._write_anchors(connection, policy)
+        self._write_openings()
         for size, note in self._notes.items():
             self._put_earlier_checkpoint(f"checkpoint.{size}", note.encode())
         self._put("vkey", f"{policy.keys[-1].verifier.vkey}\n".encode())
         self._put("policy.json", policy.to_json().encode())
+        self._put("registry.json", registry_bytes())
         for place in self._lasting:
             sync_folder(place)
         self._put("checkpoint", self._notes[self._size].encode())
@@ -157,6 +164,13 @@ class Export:
                 self._put(f"anchors/{size}.{_file_name(place)}.tsr", b64decode(token))
         for authority in policy.time_authorities:
             self._put(f"anchors/{_file_name(authority.name)}.pem", authority.certificates.encode())
+
+    def _write_openings(self) -> None:
+        """Whoever gets this folder sees what is disclosed to them now, and nothing that an earlier recipient saw."""
+        shutil.rmtree(self._folder / "openings", ignore_errors=True)
+        for index, labels in self._openings.items():
+            if labels and index < self._size:
+                self._put(f"openings/{index}.json", canonical(labels).encode())
 
     def _put_earlier_checkpoint(self, path: str, note: bytes) -> None:
         """What was published is never replaced: another checkpoint of the same size is evidence."""

@@ -20,7 +20,7 @@ from necto_pipelines.audit.verify import Verdict
 from necto_pipelines.books import audit_log
 from necto_pipelines.books.changes import Change
 from necto_pipelines.books.engine import transaction
-from necto_pipelines.books.export import Export, Exported, Progress
+from necto_pipelines.books.export import Export, Exported, Openings, Progress
 from necto_pipelines.books.incidents import RAISED, RESOLVED, SUBJECT, Incident, Incidents, of_type
 from necto_pipelines.books.keys import KEY_SUBJECT, ROTATED, KeyFolder, policy_of, rotations
 from necto_pipelines.books.recording import Actor
@@ -135,17 +135,21 @@ class Upkeep(ABC):
         *,
         proofs: int | None = None,
         time_authorities: Sequence[TimeAuthority] = (),
+        openings: Openings | None = None,
         progress: Progress | None = None,
     ) -> Exported:
         """Sign, and write the log into a folder for verifiers, or bring that folder up to date; see `export.py`.
 
-        `proofs` counts the newest entries that get a proof; None gives one to all of a small log. Raises InvalidInput
-        when the folder holds another log, and AuditBroken when this one is damaged.
+        `proofs` counts the newest entries that get a proof; None gives one to all of a small log. `openings` are those
+        of committed values that the recipient may see (`procurement/privacy.py`); no others stay there.
+
+        Raises InvalidInput when the folder holds another log, and AuditBroken when this one is damaged.
         """
         self.sign(even_empty=True)
         policy = self.policy(time_authorities)
         with transaction(self._engine, write=False) as connection:
-            return Export(folder, stored_notes(connection)).write(connection, policy, proofs, progress)
+            export = Export(folder, stored_notes(connection), openings or {})
+            return export.write(connection, policy, proofs, progress)
 
     def verify(self, saved: Sequence[str] = ()) -> Verdict:
         """Check the whole trail, and every row against it; see `verification.py` for the steps.

@@ -9,9 +9,10 @@ from rich.progress import Progress
 from necto_pipelines.anchors.registry import open_anchors
 from necto_pipelines.audit.policy import TimeAuthority
 from necto_pipelines.books.export import ALL_PROOFS_UP_TO, NEWEST_PROOFS, Exported
-from necto_pipelines.cli.output import AsJson, Home, opened_books, print_json, settings_of, stderr, stdout
+from necto_pipelines.cli.output import OPERATOR, AsJson, Home, opened_books, print_json, settings_of, stderr, stdout
 from necto_pipelines.failures import InvalidInput, Problem
 from necto_pipelines.model.anchor import AnchorKind
+from necto_pipelines.procurement.privacy import disclosures
 from necto_pipelines.settings import Settings
 
 _ALL = 2**63
@@ -30,6 +31,10 @@ def export(
             f"are at most {ALL_PROOFS_UP_TO:,}, else of the newest {NEWEST_PROOFS:,}."
         ),
     ] = None,
+    disclose: Annotated[
+        list[int] | None,
+        typer.Option(help="Put the values that this entry commits to beside it; logged. May be repeated."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Sign the log and write it as C2SP tiles with its checkpoints, keys, time stamps and proofs.
@@ -39,11 +44,13 @@ def export(
     wanted = _count(proofs)
     authorities = _authorities(settings_of(home))
     with opened_books(home) as books, Progress(console=stderr, transient=True) as bar:
+        openings = disclosures(books, disclose, OPERATOR) if disclose else None
         task = bar.add_task("Writing the log", total=None)
         done = books.export(
             folder,
             proofs=wanted,
             time_authorities=authorities,
+            openings=openings,
             progress=lambda so_far, total: bar.update(task, completed=so_far, total=total),
         )
     if json:

@@ -20,7 +20,7 @@ _NOT_LONG: Final = "no-cache"
 _NUMBER: Final = r"(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?"
 _FILES: Final = [
     (re.compile(r"checkpoint|vkey"), _TEXT, _NOT_LONG),
-    (re.compile(r"policy\.json"), "application/json", _NOT_LONG),
+    (re.compile(r"(policy|registry)\.json"), "application/json", _NOT_LONG),
     (re.compile(r"checkpoint\.[0-9]+"), _TEXT, _FOR_EVER),
     (re.compile(rf"tile/([0-9]|[1-5][0-9]|6[0-3]|entries)/{_NUMBER}"), _BYTES, _FOR_EVER),
     (re.compile(r"proof/[0-9]+\.tlog-proof"), _TEXT, _NOT_LONG),

@@ -90,7 +90,6 @@ class InProcess:
                 runtime.clock.sleep(1)
         return order
 
-
     def seal(self, runtime: Runtime) -> str:
         # Nobody else writes events of runs of this process: there is nothing to wait for.
         settled = SystemClock().now() + timedelta(seconds=SETTLE_S)

@@ -14,6 +14,7 @@ from necto_pipelines.audit.merkle import root_of
 from necto_pipelines.audit.note import Verifier
 from necto_pipelines.audit.policy import TimeAuthority
 from necto_pipelines.audit.proof import verify_tlog_proof
+from necto_pipelines.audit.registry import registry_bytes
 from necto_pipelines.books.books import Books
 from necto_pipelines.books.files import locked_folder
 from necto_pipelines.failures import AuditBroken, InvalidInput
@@ -216,3 +217,18 @@ def test_progress_is_told_up_to_the_end(books: Books, backend: Backend, out: Pat
     assert told == sorted(told)
     assert {total for _, total in told} == {1_200}
     assert told[-1][0] > 1_000
+
+
+@ONLY_SQLITE
+def test_what_is_disclosed_is_in_the_folder_for_one_export_only_and_the_registry_always(
+    books: Books, backend: Backend, out: Path
+):
+    grow(backend, books, 3)
+    books.export(out, openings={1: {"requested_by": {"salt": "c2FsdA==", "value": "somebody"}}, 2: {}})
+    assert json.loads((out / "openings" / "1.json").read_text()) == {
+        "requested_by": {"salt": "c2FsdA==", "value": "somebody"}
+    }
+    assert not (out / "openings" / "2.json").exists()
+    books.export(out)
+    assert not (out / "openings").exists()
+    assert (out / "registry.json").read_bytes() == registry_bytes()
