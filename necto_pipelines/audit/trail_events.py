@@ -113,7 +113,7 @@ LOG: Final = (
     EventType(
         "log.continued",
         "This log goes on where another one ended: the last checkpoint of that one.",
-        part="books/signing.py",
+        part="books/upkeep.py",
         purpose="assurance",
         retention="log",
         basis="none",
@@ -122,7 +122,7 @@ LOG: Final = (
     EventType(
         "incident.raised",
         "Something is wrong with the trail.",
-        part="books/signing.py",
+        part="books/upkeep.py",
         purpose="assurance",
         retention="log",
         basis="none",
@@ -132,7 +132,7 @@ LOG: Final = (
     EventType(
         "incident.resolved",
         "Somebody found out what was wrong, and says so.",
-        part="books/signing.py",
+        part="books/upkeep.py",
         purpose="assurance",
         retention="log",
         basis="none",

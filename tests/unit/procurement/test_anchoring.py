@@ -145,7 +145,7 @@ def test_an_idle_log_is_not_anchored_for_its_own_anchors(
     log_something(runtime.books)
     anchor_checkpoint(runtime, ACTOR)
     with runtime.books.change(ACTOR) as change:  # what the job's run leaves behind when it ends
-        change.note("run.finished", {"count": 2, "digest": "0" * 64})
+        change.note("run.finished", {"count": 2, "digest": "0" * 64, "status": "SUCCESS"})
     with runtime.books.change(service("seals")) as change:
         change.note(
             "run.sealed", {"job": JOB, "status": "SUCCESS", "part": 1, "events": 17, "root": "0" * 64}, {"run": "run-1"}

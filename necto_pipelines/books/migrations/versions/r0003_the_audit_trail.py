@@ -61,6 +61,11 @@ def _create_log_tables() -> None:
         sa.PrimaryKeyConstraint("leaf_id", "label", name="pk_audit_openings"),
     )
     op.create_index("ix_audit_openings_subject", "audit_openings", ["subject"])
+    if op.get_bind().dialect.name == "postgresql":
+        # The planner keeps samples of columns, which outlive the rows: none of what must be erasable.
+        for column in ("nonce", "ciphertext"):
+            op.execute(f"ALTER TABLE audit_openings ALTER COLUMN {column} SET STATISTICS 0")
+        op.execute("ALTER TABLE requesters ALTER COLUMN requested_by SET STATISTICS 0")
 
 
 def _create_seals() -> None:
