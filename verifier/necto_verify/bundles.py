@@ -24,11 +24,11 @@ _TOLD_APART: Final = _MANIFESTS | {b"log.anchored", b"privacy.erased"}
 _COMMITTED: Final = b'"commit":{"'
 _CLOSING: Final = re.compile(rb'"body":\{"count":([0-9]{1,15}),"digest":"([0-9a-f]{64})"\}')
 _RUN: Final = b'"run":{"dagster_run_id":"'
-_TIME_AND_REST: Final = rb'"ts":"([^"]{27})","type":"([a-z0-9_.]+)","v":([0-9]+)\}\Z'
-_WITH_RUN: Final = re.compile(
-    rb'"run":\{"dagster_run_id":"([0-9A-Za-z_-]+)"[^}]*\},(?:"subject":\{[^}]*\},)?' + _TIME_AND_REST
-).match
-_WITHOUT_RUN: Final = re.compile(_TIME_AND_REST).match
+_TIME_AND_REST: Final = rb'"ts":"([^"]{27})","type":"([a-z0-9_.]+)","v":([0-9]+)\}'
+_RUN_AND_REST: Final = rb'"run":\{"dagster_run_id":"([0-9A-Za-z_-]+)"[^}]*\},(?:"subject":\{[^}]*\},)?' + _TIME_AND_REST
+_ALL_WITH_RUN: Final = re.compile(_RUN_AND_REST).finditer
+_WITH_RUN: Final = re.compile(_RUN_AND_REST + rb"\Z").match
+_WITHOUT_RUN: Final = re.compile(_TIME_AND_REST + rb"\Z").match
 _ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
 _TIME: Final = b"0000-00-00T00:00:00.000000Z"
 _AFTER: Final = re.compile(rb'"after":\{"root":"([A-Za-z0-9+/]{43}=)","size":([0-9]{1,18})\}')
@@ -76,13 +76,14 @@ def read_bundle(export: Export, number: int, size: int, *, thorough: bool = Fals
         raise ValueError(f"there is no bundle {number} in a log of {size} entries")
     bundle = Bundle(number)
     entries: list[bytes] = []
+    ends: list[int] = []
     data = b""
     try:
         data = export.read(name.path, MAX_BUNDLE_BYTES)
     except Unreadable as error:
         bundle.faults += check_present(bundle.first, error)
     else:
-        entries, rest = cut(data, name.width)
+        entries, ends, rest = cut(data, name.width)
         bundle.faults += check_framing(bundle.first, name, len(entries), rest)
     own = b"".join([sha256(b"\x00" + entry).digest() for entry in entries])
     try:
@@ -96,23 +97,26 @@ def read_bundle(export: Export, number: int, size: int, *, thorough: bool = Fals
     if len(bundle.hashes) == MAX_TILE_BYTES:
         bundle.root = complete_root(bundle.hashes)
         bundle.tile_root = bundle.root if tile == own or len(tile) != MAX_TILE_BYTES else complete_root(tile)
-    _screen(bundle, entries, data)
+    _screen(bundle, entries, ends, data)
     if thorough:
         bundle.faults += check_canonical(bundle.first, entries)
     return bundle
 
 
-def cut(data: bytes, count: int) -> tuple[list[bytes], int]:
-    """The first `count` entries of a bundle, each after its length in two bytes, and how many bytes are left over."""
+def cut(data: bytes, count: int) -> tuple[list[bytes], list[int], int]:
+    """The first `count` entries of a bundle, each after its length in two bytes; where each ends; and how many bytes
+    are left over."""
     entries: list[bytes] = []
+    ends: list[int] = []
     start, end = 0, len(data)
     while start + 1 < end and len(entries) < count:
         stop = start + 2 + (data[start] << 8 | data[start + 1])
         if stop > end:
             break
         entries.append(data[start + 2 : stop])
+        ends.append(stop)
         start = stop
-    return entries, end - start
+    return entries, ends, end - start
 
 
 def check_present(first: int, error: Unreadable) -> list[Fault]:
@@ -162,7 +166,7 @@ def check_canonical(first: int, entries: Sequence[bytes]) -> list[Fault]:
     ]
 
 
-def _screen(bundle: Bundle, entries: Sequence[bytes], data: bytes) -> None:
+def _screen(bundle: Bundle, entries: Sequence[bytes], ends: Sequence[int], data: bytes) -> None:
     """Take from each leaf what the checks need.
 
     In valid JSON a match up to the very end can only be the leaf's own last members: a text cannot hold a bare
@@ -170,10 +174,11 @@ def _screen(bundle: Bundle, entries: Sequence[bytes], data: bytes) -> None:
     """
     if not entries:
         return
-    rows = [
-        found.groups() if (found := _WITH_RUN(entry, entry.rfind(_RUN))) else _without_run(bundle, position, entry)
-        for position, entry in enumerate(entries)
-    ]
+    found = [(match.end(), match.groups()) for match in _ALL_WITH_RUN(data)]
+    if [end for end, _ in found] == ends:
+        rows = [groups for _, groups in found]
+    else:
+        rows = [_row(bundle, position, entry) for position, entry in enumerate(entries)]
     runs, times, kinds, versions = zip(*rows, strict=True)
     cuts = {0, len(entries)}
     marked: set[int] = set()
@@ -195,8 +200,10 @@ def _screen(bundle: Bundle, entries: Sequence[bytes], data: bytes) -> None:
     _note_times(bundle, entries, times)
 
 
-def _without_run(bundle: Bundle, position: int, entry: bytes) -> tuple[bytes | None, bytes, bytes, bytes]:
-    """Run, time, type and version of a leaf without a run, or of one that does not look like most."""
+def _row(bundle: Bundle, position: int, entry: bytes) -> tuple[bytes | None, ...]:
+    """Run, time, type and version of one leaf."""
+    if found := _WITH_RUN(entry, entry.rfind(_RUN)):
+        return found.groups()
     if b'"run"' not in entry and b"\\" not in entry and (found := _WITHOUT_RUN(entry, entry.rfind(b'"ts":"'))):
         time, kind, version = found.groups()
         return None, time, kind, version

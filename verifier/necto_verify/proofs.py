@@ -55,7 +55,7 @@ class Entries:
             name = tile_of("entries", number, self.size)
             if name is None:
                 raise Unreadable(f"the log has no entry {index}")
-            self._held, _ = cut(self.export.read(name.path, MAX_BUNDLE_BYTES), name.width)
+            self._held = cut(self.export.read(name.path, MAX_BUNDLE_BYTES), name.width)[0]
             self._number = number
         if position >= len(self._held):
             raise Unreadable(f"the log has no entry {index}")

@@ -113,7 +113,7 @@ class Sandwich:
     def _judge_each(self, bundle: Bundle, size: int) -> None:
         name = tile_of("entries", bundle.number, size)
         try:
-            entries, _ = cut(self._export.read(name.path, MAX_BUNDLE_BYTES), name.width) if name else ([], 0)
+            entries = cut(self._export.read(name.path, MAX_BUNDLE_BYTES), name.width)[0] if name else []
         except Unreadable:
             return  # it could be read a moment ago; what is wrong with it was said then
         for index, entry in enumerate(entries, start=bundle.first):

@@ -120,7 +120,7 @@ def check_earlier_part(export: Export, part: TileName, whole: TileName) -> list[
     except Unreadable as error:
         return [Fault(Kind.TILE, None, str(error))]
     if part.level == "entries":
-        entries, rest = cut(earlier, part.width)
+        entries, _, rest = cut(earlier, part.width)
         fits = len(entries) == part.width and not rest
     else:
         fits = len(earlier) == part.width * HASH_BYTES
