@@ -38,6 +38,8 @@ class Sequencer:
         self._engine = engine
         self._waiting: deque[_Request] = deque()
         self._arrived = threading.Condition()
+        self._enough = 1
+        """how many have to wait before the thread is woken: to wake it for each costs more than the transaction"""
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -57,7 +59,8 @@ class Sequencer:
                 # A daemon: a program that ends without closing the books must not wait for it for ever.
                 self._thread = threading.Thread(target=self._run, name="necto-sequencer", daemon=True)
                 self._thread.start()
-            self._arrived.notify()
+            if len(self._waiting) >= self._enough:
+                self._arrived.notify()
         return request.result()
 
     def close(self) -> None:
@@ -82,12 +85,18 @@ class Sequencer:
         """What waits, when as many wait as last time or the time is up; nothing when the books are closed."""
         group, leaves = [], 0
         with self._arrived:
-            self._arrived.wait_for(lambda: self._waiting or self._closed)
-            self._arrived.wait_for(lambda: len(self._waiting) >= producers or self._closed, gather_s)
+            self._wait_for(1)
+            self._wait_for(producers, gather_s)
             while self._waiting and leaves < LEAVES_AT_ONCE:
                 group.append(self._waiting.popleft())
                 leaves += len(group[-1].entries)
         return group
+
+    def _wait_for(self, enough: int, longest_s: float | None = None) -> None:
+        """Wait until so many requests wait, the books are closed, or the time is up."""
+        self._enough = enough
+        self._arrived.wait_for(lambda: len(self._waiting) >= enough or self._closed, longest_s)
+        self._enough = 1
 
     def _commit(self, group: Sequence["_Request"]) -> None:
         """One transaction for the group. What the database refuses is tried alone: it must not stop the others."""
