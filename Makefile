@@ -28,6 +28,8 @@ format: $(READY)
 bench: $(READY)         ## What we claim about speed, as ratios against a yardstick in the same run
 	$(BIN)/python benchmarks/spine.py
 	$(BIN)/python benchmarks/catalog.py
+	$(BIN)/python benchmarks/audit_log.py
+	$(BIN)/python benchmarks/verifying.py
 
 lock: $(READY)          ## Resolve the dependencies anew: exact versions, hashes, no host names
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
