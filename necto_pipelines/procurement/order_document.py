@@ -41,7 +41,7 @@ _ALLOWED: Final = {
     "timezone_aware": _MOMENT,
 }
 """what to write instead, by pydantic's kind of fault; of other kinds its own words are shown, which name the limit"""
-_EXAMPLE_OF_MANY: Final = "write one order, or a mapping with the field `orders` and a list of orders in it"
+_EXAMPLE_OF_MANY: Final = "write one order, or a list of orders, alone or in the field `orders`"
 _EXAMPLE_OF_POLICY: Final = "a policy is a mapping of fields, for example `min_score: 80`"
 _SHOULD: Final = re.compile(r"^(?:[A-Z][a-z]*|Decimal input) should")
 
@@ -62,11 +62,13 @@ def read_order(document: str | bytes) -> OrderRequest:
 
 
 def read_orders(document: bytes) -> list[OrderRequest]:
-    """Parse and check a document with one order, or with several in the list `orders`.
+    """Parse and check a document with one order, or with several: a list, alone or in the field `orders`.
 
     Raises InvalidInput with one Problem for each fault of any of them.
     """
     fields = _parsed(decoded(document, MAX_BYTES_OF_MANY))
+    if isinstance(fields, list) and fields:
+        fields = {"orders": fields}
     if not isinstance(fields, dict):
         raise InvalidInput([Problem("file", "nothing" if fields is None else fields, _EXAMPLE_OF_MANY)])
     if "orders" not in fields:

@@ -158,6 +158,9 @@ def test_one_order_or_a_list_of_them_is_read_and_every_fault_names_its_order() -
     row = "{name: %s, cost_centre: r, budget_usd: %s, requirement: {gpu: {model: H100}, hours: 1}}"
     many = f"orders:\n- {row % ('a', 5)}\n- {row % ('b', 6)}\n".encode()
     assert [order.name for order in read_orders(many)] == ["a", "b"]
+    bare = many.removeprefix(b"orders:\n")
+    assert bare != many
+    assert [order.name for order in read_orders(bare)] == ["a", "b"]
     with pytest.raises(InvalidInput) as caught:
         read_orders(f"orders:\n- {row % ('a', -5)}\n- {row % ('b', 6)}\n- no\n".encode())
     assert [problem.field for problem in caught.value.problems] == ["orders.0.budget_usd", "orders.2"]
