@@ -1,4 +1,7 @@
-"""Seal what Dagster logged of each run once it has ended. What a seal is stands in `procurement/sealing.py`."""
+"""Keep the log up: leaves that wait get their places, and what Dagster logged of a run is sealed once it has ended.
+
+What a seal is stands in `procurement/sealing.py`.
+"""
 
 import json
 from datetime import datetime
@@ -16,8 +19,8 @@ Place = tuple[datetime, str]
 @dg.sensor(
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Seals the events of every run that has ended, of every code location, and of none. Resetting its"
-    " cursor has it look through all runs again.",
+    description="Seals the events of every run that has ended, of every code location, and of none; and gives leaves"
+    " that wait in the inbox their places in the log. Resetting its cursor has it look through all runs again.",
 )
 def seal_ended_runs(context: dg.SensorEvaluationContext, runtime: RuntimeResource) -> dg.SkipReason:
     """Not a run status sensor: those follow event ids, and fire before a run has written its last events."""
@@ -27,7 +30,8 @@ def seal_ended_runs(context: dg.SensorEvaluationContext, runtime: RuntimeResourc
     sealed = seal_ended(event_rows(context.instance), books, now=now, after=_place_in(context.cursor))
     if sealed.place:
         context.update_cursor(json.dumps([rfc3339(sealed.place[0]), sealed.place[1]]))
-    if sealed.runs or sealed.late_parts or sealed.runless:
+    placed = books.sequence()
+    if placed or sealed.runs or sealed.late_parts or sealed.runless:
         books.sign()
     return dg.SkipReason(
         f"sealed {sealed.runs} runs, {sealed.late_parts} late parts and {sealed.runless} events of no run;"

@@ -66,6 +66,15 @@ def test_the_sensor_seals_what_has_ended_signs_and_goes_on_from_there(sealed: Hi
     assert seal.root in sealed.books.leaf_of("run_seals", f"{run_id}/1")[0][1].decode()
 
 
+def test_a_leaf_that_waits_in_the_inbox_gets_its_place_and_is_signed(sealed: History, world: World) -> None:  # noqa: F811
+    event = {"v": 2, "id": "posted", "ts": "2026-11-22T12:00:00.000000Z", "type": "quote.seen", "body": {}}
+    sealed.books.post(event)
+    size = sealed.books.audit_size()
+    tick(sealed, world)
+    assert sealed.books.leaf_index("posted") == size
+    assert sealed.books.sign() is None, "nothing is left to sign"
+
+
 def test_the_asset_shows_how_the_trail_stands(sealed: History, world: World, golden: Golden) -> None:  # noqa: F811
     made, verdict = judged(sealed, world)
     assert verdict.passed, verdict.description
