@@ -31,7 +31,6 @@ from necto_pipelines.books.signing import CheckpointFiles
 from necto_pipelines.books.snapshot import Proofs, Snapshot, proofs
 from necto_pipelines.books.subject_keys import SubjectKeyFolder, SubjectKeys
 from necto_pipelines.books.upkeep import Upkeep
-from necto_pipelines.books.verification import stands_as_logged
 from necto_pipelines.failures import NectoError
 from necto_pipelines.model.clock import Clock
 
@@ -179,11 +178,6 @@ class Books(AnchorReads, Upkeep):
         """The leaves at `indexes` with their audit paths, all to the newest signed checkpoint; see `snapshot.py`."""
         with transaction(self._engine, write=False) as connection:
             return proofs(connection, indexes, policy, self._tiles)
-
-    def stands_as_logged(self, table: str, key: str) -> bool:
-        """Whether a row of an audited table is as the newest leaf about it left it; false when either is gone."""
-        with transaction(self._engine, write=False) as connection:
-            return stands_as_logged(connection, table, key)
 
     def leaf_of(self, noun: str, key: str) -> list[tuple[int, bytes]]:
         """(index, leaf) of every leaf about a thing, oldest first.

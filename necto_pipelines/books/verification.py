@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from necto_pipelines.audit.note import Verifier
 from necto_pipelines.audit.policy import Policy
 from necto_pipelines.audit.verify import MAX_NAMED_ENTRIES, Fault, FaultKind, StoredLeaf, Verdict, verify_log
-from necto_pipelines.books.audit_log import Name, digests_in, edge, leaves_naming, names_in, read_leaves
+from necto_pipelines.books.audit_log import Name, digests_in, edge, names_in, read_leaves
 from necto_pipelines.books.columns import row_digest
 from necto_pipelines.books.keys import policy_of, rotations
 from necto_pipelines.books.recording import as_stored, key_of
@@ -67,20 +67,6 @@ def verify_books(
     if further := sum(1 for _ in found):
         faults.append(Fault(FaultKind.FURTHER, None, f"{further} more faults of rows, not named"))
     return replace(verdict, ok=not faults, faults=tuple(faults))
-
-
-def stands_as_logged(connection: Connection, table: str, key: str) -> bool:
-    """Whether one row has the digest that the newest leaf naming it gives; false also when the row or a leaf is gone.
-
-    Says nothing about the leaf itself, which an inclusion proof does.
-    """
-    leaves = leaves_naming(connection, table, key)
-    said = _said(leaves[-1][1]) if leaves else None
-    columns = list(AUDITED[table].primary_key.columns)
-    first = key.partition("/")[0] if len(columns) > 1 else key
-    rows = map(dict, connection.execute(select(*as_stored(AUDITED[table])).where(columns[0] == first)).mappings())
-    found = next((row for row in rows if key_of(AUDITED[table], row) == key), None)
-    return said is not None and found is not None and said[1].get((table, key)) == row_digest(found)
 
 
 def _policy(connection: Connection, checkpoints: Sequence[str], current: Verifier) -> tuple[Policy, list[Fault]]:

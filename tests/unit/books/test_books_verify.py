@@ -308,21 +308,6 @@ def test_a_number_that_is_none_says_that_the_books_were_tampered_with(full: Book
         full.budgets()
 
 
-def test_a_row_stands_as_logged_until_it_or_its_leaf_is_gone(full: Books, backend: Backend):
-    for table in AUDITED:
-        key, row = a_row(backend, table)
-        assert full.stands_as_logged(table, key)
-        backend.run(f"DELETE FROM {table}")
-        assert not full.stands_as_logged(table, key)
-        put(backend, table, row)
-        assert full.stands_as_logged(table, key)
-    assert not full.stands_as_logged("usage", "use_unknown")
-    backend.run("UPDATE usage SET gpu_hours = '11'")
-    assert not full.stands_as_logged("usage", "use_1")
-    backend.run("DELETE FROM audit_names WHERE noun = 'charges'")
-    assert not full.stands_as_logged("charges", "chg_1")
-
-
 @ONLY_SQLITE
 @pytest.mark.parametrize("cells", ["leaf = 'text'", "leaf_hash = 17", "leaf = x'ff'", "leaf = '{}', leaf_hash = 'x'"])
 def test_strange_cells_in_the_log_are_named_and_never_stop_the_verification(full: Books, backend: Backend, cells: str):
